@@ -20,10 +20,15 @@ def version_table(
     marks: Mapping[str, Mapping[str, PersonMark]],
     seed: int = 0,
 ) -> Html:
-    """Each version on the same held-out queries: kept, right, cost, and against the first one by a paired test."""
+    """Each version on the same held-out queries: kept, right, cost, and against the first one by a paired test.
+
+    Shares have Wilson intervals, the difference, in points, that of a bootstrap over images; p is McNemar's exact one.
+    """
+    if not trials:
+        return Html('<p class="empty">No version was tried on the held-out queries yet.</p>')
     rows, first = [], None
     for version in versions:
-        head = (version.name, version.parent or "–", version.by, len(version.rules))
+        head = (version.name, version.parent or "–", version.by)
         trial = trials.get(version.name)
         if trial is None:
             rows.append((*head, *[Figure("–")] * 6))
@@ -37,22 +42,20 @@ def version_table(
             (
                 *head,
                 percent(found.kept / max(1, found.queries), *found.kept_interval),
-                percent(right, *found.right_interval) if found.judged else Figure("–"),
-                _usd(trial.cost_usd),
-                _usd(found.usd_per_kept),
                 points(gain.gain, gain.low, gain.high) if gain else Figure("–"),
                 p_value(compared.p_value if compared else None),
+                _of(percent(right, *found.right_interval), found.judged),
+                _usd(trial.cost_usd),
+                _usd(found.usd_per_kept),
             )
         )
-    queries = len(first.outcomes) if first else 0
     return table(
         rows,
         [
-            *("version", "from", "by", "rules", "kept", "right, of those judged"),
-            *("cost", "cost per kept QA", "kept, minus the first", "p"),
+            *("version", "from", "by", "kept", "kept, minus the first", "McNemar's p"),
+            *("right, of those judged", "cost", "per kept QA"),
         ],
-        f"{queries} held-out queries; 95 % Wilson intervals; the difference in points by a bootstrap over images, p by "
-        "the exact McNemar test, not corrected",
+        f"{len(next(iter(trials.values())).outcomes)} held-out queries, with 95 % intervals; p is not corrected",
     )
 
 
@@ -84,7 +87,11 @@ def round_table(rounds: Sequence[Any]) -> Html:
 
 def diff_html(before: Sequence[str], after: Sequence[str], names: tuple[str, str] = ("", "")) -> Html:
     """The rules of two versions in one list: removed ones struck out, added ones underlined."""
-    lines = "".join(_LINES[mark].format(escaped(rule)) for mark, rule in rules_diff(before, after))
+    return _diff(rules_diff(before, after), names)
+
+
+def _diff(rows: Sequence[tuple[str, str]], names: tuple[str, str]) -> Html:
+    lines = "".join(_LINES[mark].format(escaped(rule)) for mark, rule in rows)
     title = f"<p>{escaped(names[0])} → {escaped(names[1])}</p>" if any(names) else ""
     return Html(f'{title}<ul class="rules">{lines}</ul>')
 
@@ -95,17 +102,23 @@ def rule_list(rules: Sequence[str]) -> Html:
 
 
 def lineage_html(versions: Sequence[PromptVersion], folder: Path) -> Html:
-    """The way from the first version to one, with the diff and the reason of each step."""
-    steps = []
+    """The way from the first version to one: the changes of each step with its reason, then all rules at the end."""
+    first, last, steps = versions[0], versions[-1], []
     for old, new in pairwise(versions):
-        why = escaped(f"{new.by}: {new.why}" if new.why else new.by)
-        steps.append(f"{diff_html(old.rules, new.rules, (old.name, new.name)).text}<p>{why}</p>")
-    rest = f"<p>{escaped(versions[-1].name)} is the first version.</p>" if not steps else ""
-    return Html(f"{''.join(steps)}{rest}<p>The versions lie in {escaped(folder)}.</p>")
+        changes = [row for row in rules_diff(old.rules, new.rules) if row[0] != " "]
+        why = f"{new.by}: {new.why}" if new.why else new.by
+        steps.append(f"{_diff(changes, (old.name, new.name)).text}<p>{escaped(why)}</p>")
+    whole = diff_html(first.rules, last.rules, (first.name, last.name)).text if len(steps) > 1 else ""
+    only = f"<p>{escaped(last.name)} is the first version.</p>" if not steps else ""
+    return Html(f"{''.join(steps)}{whole}{only}<p>The versions lie in {escaped(folder)}.</p>")
 
 
 def _before_after(pair: tuple[int, int] | None, total: int = 0) -> Figure:
     return Figure("–" if pair is None else f"{pair[0]} → {pair[1]}{f' of {total}' if total else ''}")
+
+
+def _of(share: Figure, number: int) -> Figure:
+    return Figure(f"{share.text} of {number}") if number else Figure("–")
 
 
 def _usd(usd: float | None) -> Figure:

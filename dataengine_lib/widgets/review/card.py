@@ -56,11 +56,14 @@ def image_html(item: ReviewItem, read: ReadImage) -> str:
     return _card(f'<img src="{jpeg_data(image)}" alt="{alt}"{wide}>')
 
 
-def texts_html(item: ReviewItem, decision: Decision | None) -> str:
-    """The question with its options and what checks and readers say; of a dropped item the reason and the reply."""
+def texts_html(item: ReviewItem, decision: Decision | None, effects: bool = True) -> str:
+    """The question with its options and what checks and readers say; of a dropped item the reason and the reply.
+
+    With `effects`, a dropped item also says what a decision about it changes.
+    """
     if item.record is not None:
         return _card(_record(item.record, decision))
-    return _card(_reject(item.reject, item)) if item.reject is not None else ""
+    return _card(_reject(item.reject, item, effects)) if item.reject is not None else ""
 
 
 def _record(record: TrainRecord, decision: Decision | None) -> str:
@@ -82,7 +85,7 @@ def _record(record: TrainRecord, decision: Decision | None) -> str:
     )
 
 
-def _reject(reject: Reject, item: ReviewItem) -> str:
+def _reject(reject: Reject, item: ReviewItem, effects: bool) -> str:
     detail = f": {reject.detail}" if reject.detail else ""
     effect = "The reply gives no usable QA, so a decision about it is counted and changes nothing."
     if item.marked:
@@ -96,7 +99,7 @@ def _reject(reject: Reject, item: ReviewItem) -> str:
     return (
         f"{_chip(reject.question_type.replace('_', ' '))}"
         f"<p><b>✗ dropped: {escaped(reject.reason)}</b>{escaped(detail)}</p>"
-        f'<pre>{escaped(shown)}</pre><p class="quiet">{escaped(effect)}</p>'
+        f'<pre>{escaped(shown)}</pre><p class="quiet">{escaped(effect if effects else "")}</p>'
         f'<p class="quiet">{escaped(item.name or f"line {reject.line}")}</p>'
     )
 

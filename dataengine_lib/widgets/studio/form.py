@@ -9,7 +9,7 @@ from dataengine_lib.prompt_versions.trials import QueryOutcome
 from dataengine_lib.report.prompt_studio.tables import diff_html, version_table
 from dataengine_lib.report.tables import displayed, escaped
 from dataengine_lib.widgets.keys import KEYS, key_class
-from dataengine_lib.widgets.lab_form import narrow_field, wide_field
+from dataengine_lib.widgets.lab_form import narrow_field
 from dataengine_lib.widgets.review.card import REVIEWER_STYLE, image_html, texts_html
 from dataengine_lib.widgets.review.images import images_below
 from dataengine_lib.widgets.review.queue import ReviewItem
@@ -34,10 +34,17 @@ class StudioForm:
         self.version = w.Dropdown(description="version", **narrow_field())
         self.version.observe(lambda _: self._act(self._choose), names="value")
         self.why = w.Text(
-            description="why", placeholder="what is wrong, for the teacher of rules", **wide_field()
+            description="why",
+            placeholder="what is wrong, for the teacher of rules",
+            layout=w.Layout(width="auto"),
+            style={"description_width": "initial"},
         )
         self.rules = w.Textarea(
-            description="rules", rows=10, continuous_update=False, layout=w.Layout(width="auto")
+            description="rules",
+            rows=12,
+            continuous_update=False,
+            layout=w.Layout(width="auto"),
+            style={"description_width": "initial"},
         )
         self.rules.observe(lambda _: self._act(self._edit), names="value")
         self.buttons: dict[str, Any] = {}
@@ -123,14 +130,13 @@ class StudioForm:
             self.buttons[name].disabled = outcome is None
         changes = session.draft != session.version.rules
         names = (session.version.name, "draft")
-        self.diff.value = (
-            displayed(diff_html(session.version.rules, session.draft, names).text) if changes else ""
-        )
+        diff = diff_html(session.version.rules, session.draft, names)
+        self.diff.value = displayed(f'<div class="dataengine-card">{diff.text}</div>') if changes else ""
         marks = {name: folder.marks(name) for name in folder.versions}
         seed = session.studio.settings.seed
         held_out = version_table(folder.versions.values(), session.held_out(), marks, seed)
         self.table.value = displayed(held_out.text)
-        self.status.value = f"<p>{escaped(message)}</p>"
+        self.status.value = f'<p class="dataengine-card">{escaped(message)}</p>'
 
     def _show_outcome(self, outcome: QueryOutcome) -> None:
         reject = outcome.reject
@@ -144,7 +150,7 @@ class StudioForm:
                 image_path=outcome.image_path,
             )
         item = ReviewItem(outcome.query_id, outcome.question_type, outcome.record, reject)
-        self.texts.value = texts_html(item, None)
+        self.texts.value = texts_html(item, None, effects=False)
         if outcome is not self._shown:
             self.image.value = image_html(item, self.read_image)
 
