@@ -16,17 +16,17 @@ import typer
 from dataengine_lib import __version__
 from dataengine_lib.cli_files import add_file_verbs
 from dataengine_lib.cli_init import add_init_verb
-from dataengine_lib.cli_options import repeat_list_options
 from dataengine_lib.cli_steps import add_step_verbs, print_lines, print_warnings
 from dataengine_lib.cli_terminal import (
     OpenReport,
     WholeDescriptions,
     asked_verb,
+    complete_run_folder,
     completed_from,
     open_report_page,
     open_standard_streams,
+    repeat_list_options,
 )
-from dataengine_lib.core.secrets.masking import SecretMask
 from dataengine_lib.errors import DataEngineError, system_error_line
 
 app = typer.Typer(
@@ -216,7 +216,14 @@ def _doctor(
 
 @app.command("report")
 def _report(
-    run_dir: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="folder of a run, such as reports/demo")],
+    run_dir: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RUN_DIR",
+            help="folder of a run, such as reports/demo",
+            autocompletion=complete_run_folder,
+        ),
+    ],
     open_report: OpenReport = False,
 ) -> None:
     """Render a run's notebooks to HTML once more and update the index pages."""
@@ -271,6 +278,12 @@ def _study_folder(study: Any, out: Path | None) -> Path:
     return out or Path("reports") / study.settings.study
 
 
+def _masked(message: str) -> str:
+    from dataengine_lib.core.secrets.masking import SecretMask
+
+    return SecretMask.of_environment().masked(message)
+
+
 def _as_ctrl_c(number: int, frame: object) -> None:
     """`docker stop` and `scancel` send SIGTERM: files are closed and the state is kept as after Ctrl-C."""
     raise KeyboardInterrupt
@@ -288,7 +301,7 @@ def main() -> None:
         app(repeat_list_options(sys.argv[1:]), prog_name="dataengine")
     except DataEngineError as error:
         # a message of another library may repeat a token or a proxy's password
-        for line in SecretMask.of_environment().masked(str(error)).splitlines():
+        for line in _masked(str(error)).splitlines():
             typer.echo(f"dataengine: {line}", err=True)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
@@ -303,6 +316,5 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:  # a full disk, too many open files, a path that is too long
-        line = SecretMask.of_environment().masked(system_error_line(error))
-        typer.echo(f"dataengine: {line}", err=True)
+        typer.echo(f"dataengine: {_masked(system_error_line(error))}", err=True)
         sys.exit(1)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from dataengine_lib.cli_steps import print_lines, print_warnings
-from dataengine_lib.cli_terminal import OpenReport, completed_from, open_report_page
+from dataengine_lib.cli_terminal import OpenReport, complete_run_folder, completed_from, open_report_page
 
 
 def _formats() -> list[str]:
@@ -162,7 +162,13 @@ def _trace(
         ),
     ],
     run_dir: Annotated[
-        Path, typer.Option("--run", metavar="DIR", help="folder of the record's round or run")
+        Path,
+        typer.Option(
+            "--run",
+            metavar="DIR",
+            help="folder of the record's round or run",
+            autocompletion=complete_run_folder,
+        ),
     ] = Path("."),
 ) -> None:
     """Show where a training record comes from: reply, teacher, prompt, bad cases; or what became of a question."""
@@ -174,7 +180,11 @@ def _trace(
 def _compare(
     runs: Annotated[
         list[Path],
-        typer.Argument(metavar="RUN_DIR RUN_DIR ...", help="folders of runs, the first to compare with"),
+        typer.Argument(
+            metavar="RUN_DIR RUN_DIR ...",
+            help="folders of runs, the first to compare with",
+            autocompletion=complete_run_folder,
+        ),
     ],
     split: Annotated[
         Any,
@@ -203,7 +213,12 @@ def _compare(
 
 def _bundle(
     run_dir: Annotated[
-        Path, typer.Argument(metavar="RUN_DIR", help="folder of a run or study, such as reports/demo")
+        Path,
+        typer.Argument(
+            metavar="RUN_DIR",
+            help="folder of a run or study, such as reports/demo",
+            autocompletion=complete_run_folder,
+        ),
     ],
     output: Annotated[
         Path | None,

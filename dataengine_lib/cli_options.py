@@ -17,14 +17,6 @@ from dataengine_lib.errors import ParameterError
 from dataengine_lib.resources import BuiltIns
 
 Values = dict[str, Any]  # the options that were given, by field
-# Options that take several values, as `--train-data A B`.
-LIST_OPTIONS = {
-    *("--train-data", "--exclude-queries", "--evaluations", "--text-formats", "--targets"),
-    *("--earlier-evaluations", "--earlier-training", "--earlier-causes", "--usage", "--post-process"),
-    *("--blind-evaluations", "--panels", "--panel", "--found-causes", "--metrics"),
-    *("--second-reader", "--blind-reader", "--without-rules"),
-    *("--train-parts", "--target-modules", "--report-to"),
-}
 
 
 def config_command(
@@ -145,18 +137,3 @@ def _pairs(words: list[str], option: str) -> Values:
 def _default_text(default: Any) -> str:
     values = default if isinstance(default, list) else [default]
     return " ".join(value.name if isinstance(value, Path) else str(value) for value in values)
-
-
-def repeat_list_options(arguments: list[str]) -> list[str]:
-    """`--train-data A B` as `--train-data A --train-data B`, which is what typer understands."""
-    result: list[str] = []
-    option = ""  # the list option that values belong to
-    for argument in arguments:
-        if argument.startswith("--"):
-            option = argument if argument in LIST_OPTIONS else ""
-            result.append(argument)
-        elif option and result[-1] != option:  # the second value and those after it
-            result += [option, argument]
-        else:
-            result.append(argument)
-    return result

@@ -9,13 +9,13 @@ from typing import Any
 
 import typer
 
-from dataengine_lib.cli_options import Values, config_command
-from dataengine_lib.core.files import read_json
-from dataengine_lib.core.records import Question
+_Values = dict[str, Any]  # the options that were given, by field
 
 
 def _classify_questions(config: Any) -> list[str]:
     """Step 0: ask the teacher for every question's type."""
+    from dataengine_lib.core.files import read_json
+    from dataengine_lib.core.records import Question
     from dataengine_lib.steps.classify_questions import classify_questions
 
     result = classify_questions(config)
@@ -155,7 +155,7 @@ def print_warnings(lines: list[str]) -> None:
         typer.echo(f"warning: {line}", err=True)
 
 
-def encoder_of_store(given: Values) -> Values:
+def encoder_of_store(given: _Values) -> _Values:
     """The values with the encoder that the embedding store names, where no --encoder was given and a store exists."""
     from dataengine_lib.embeddings.store import open_store, store_exists
 
@@ -173,10 +173,13 @@ class StepVerb:
     config: str
     run: Callable[[Any], list[str]]  # returns the step's warnings; its docstring is the verb's help
     option_names: dict[str, str] = field(default_factory=dict)  # of fields whose option has another name
-    complete: Callable[[Values], Values] = lambda given: given  # may add values before they are checked
+    complete: Callable[[_Values], _Values] = lambda given: given  # may add values before they are checked
 
     def command(self, name: str) -> Callable[..., None]:
         """The function that typer makes the command `name` from. Imports the step."""
+        # pydantic is slow to import: not for `dataengine --help`
+        from dataengine_lib.cli_options import config_command
+
         config = getattr(import_module(f"dataengine_lib.steps.{self.module}"), self.config)
         return config_command(
             config, name, self._run_and_warn, option_names=self.option_names, complete=self.complete

@@ -1,4 +1,4 @@
-"""What the verbs share at a terminal: the list of verbs, completion, the report in a browser, standard streams."""
+"""What the verbs share at a terminal: their list, the words of a command line, completion, the browser, streams."""
 
 import os
 import sys
@@ -10,6 +10,14 @@ import typer
 from typer.core import TyperGroup
 
 OpenReport = Annotated[bool, typer.Option("--open", help="open the report in the default browser at the end")]
+# Options that take several values, as `--train-data A B`.
+LIST_OPTIONS = {
+    *("--train-data", "--exclude-queries", "--evaluations", "--text-formats", "--targets"),
+    *("--earlier-evaluations", "--earlier-training", "--earlier-causes", "--usage", "--post-process"),
+    *("--blind-evaluations", "--panels", "--panel", "--found-causes", "--metrics"),
+    *("--second-reader", "--blind-reader", "--without-rules"),
+    *("--train-parts", "--target-modules", "--report-to"),
+}
 
 
 class WholeDescriptions(TyperGroup):
@@ -32,6 +40,21 @@ def asked_verb(arguments: Sequence[str]) -> str:
     return next((word for word in arguments if not word.startswith("-")), "")
 
 
+def repeat_list_options(arguments: list[str]) -> list[str]:
+    """`--train-data A B` as `--train-data A --train-data B`, which is what typer understands."""
+    result: list[str] = []
+    option = ""  # the list option that values belong to
+    for argument in arguments:
+        if argument.startswith("--"):
+            option = argument if argument in LIST_OPTIONS else ""
+            result.append(argument)
+        elif option and result[-1] != option:  # the second value and those after it
+            result += [option, argument]
+        else:
+            result.append(argument)
+    return result
+
+
 def completed_from(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
     """For typer's `autocompletion`: those of `names` that begin like a word; shells offer files where there are none."""
 
@@ -39,6 +62,15 @@ def completed_from(names: Callable[[], Iterable[str]]) -> Callable[[str], list[s
         return [name for name in names() if name.startswith(incomplete)]
 
     return complete
+
+
+def _run_folders() -> list[str]:
+    """The folders of runs and studies in `reports/` here; for a word that begins none of them a shell offers files."""
+    files = [file for name in ("run.json", "study.json") for file in Path("reports").glob(f"*/{name}")]
+    return sorted({file.parent.as_posix() for file in files})
+
+
+complete_run_folder = completed_from(_run_folders)
 
 
 def open_report_page(page: Path) -> None:

@@ -14,8 +14,8 @@ from project import PROJECT_ROOT
 from typer.main import get_command
 
 from dataengine_lib import __version__, cli, cli_steps
-from dataengine_lib.cli_options import LIST_OPTIONS, repeat_list_options
 from dataengine_lib.cli_steps import StepVerb, encoder_of_store
+from dataengine_lib.cli_terminal import LIST_OPTIONS, repeat_list_options
 from dataengine_lib.embeddings.store import StoredImage, StoreMeta, write_store
 from dataengine_lib.steps.construct_queries import ConstructQueriesConfig
 from dataengine_lib.steps.fine_tune import FineTuneConfig
@@ -49,6 +49,9 @@ OPTIONS = {
     "export": "--input --output --image-root",
     "merge-reviews": "--output",
     "import-label-studio": "--output",
+    "trace": "--run",
+    "compare": "--split --output --open",
+    "bundle": "--output --data --pdf",
 }
 
 
@@ -71,15 +74,34 @@ def test_every_verb_has_the_promised_options(
     assert [option for option in OPTIONS[verb].split() if option not in shown] == []
 
 
-def test_help_and_version_load_no_heavy_library() -> None:
-    code = (
-        "import sys; from dataengine_lib.cli import main; sys.argv = ['dataengine', '--help']\n"
-        "try: main()\nexcept SystemExit: print([m for m in ('torch', 'numpy', 'papermill')"
-        " if m in sys.modules])"
+# `dataengine` several times in one process; after each the heavy libraries that it has loaded.
+START = """
+import sys
+from dataengine_lib.cli import main
+HEAVY = ("torch", "transformers", "peft", "ray", "pandas", "scipy", "numpy", "pydantic", "papermill", "tqdm")
+for words in (["--help"], ["plan", "params/demo.yaml"], ["doctor", "params/demo.yaml"]):
+    if words[0] == "doctor":
+        from dataengine_lib.runs import doctor
+        doctor._ASK_TORCH = "print('device: none')"  # which another process would load
+    sys.argv = ["dataengine", *words]
+    try:
+        main()
+    except SystemExit as ended:
+        print("loaded", ended.code, *[name for name in HEAVY if name in sys.modules])
+"""
+
+
+def test_help_loads_no_heavy_library_and_plan_and_doctor_no_torch() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", START], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.rstrip().endswith("[]")
-    assert all(verb in done.stdout for verb in OPTIONS)
+    loaded = [line.split() for line in done.stdout.splitlines() if line.startswith("loaded ")]
+    assert loaded[0] == ["loaded", "0"] and len(loaded) == 3
+    assert not {"torch", "transformers", "peft", "ray"} & {*loaded[1], *loaded[2]}
+    assert "prompt tokens are an upper estimate" in done.stdout and "device: none" in done.stdout
+    shown = done.stdout.partition("loaded ")[0]
+    assert all(verb in shown for verb in OPTIONS)
+    assert OPTIONS.keys() == {one.name for one in cli.app.registered_commands} | cli_steps.STEP_VERBS.keys()
     assert call("--version").stdout.strip() == __version__
 
 
@@ -95,7 +117,7 @@ def test_help_shows_whole_descriptions_at_any_width(verb: str, monkeypatch: pyte
         described = [command.help, *(one.help for one in command.params if getattr(one, "help", None))]
     else:
         described = [one.help.split("\n\n")[0].split(". ")[0] for one in group.commands.values()]
-    for width in range(60, 201, 1 if not verb else 35):
+    for width in range(60, 201) if not verb else (60, 80, 100, 200):
         monkeypatch.setenv("COLUMNS", str(width))
         # lines are broken at spaces and hyphens
         shown = "".join(command.get_help(context).split())

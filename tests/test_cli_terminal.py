@@ -99,14 +99,27 @@ def test_a_browser_that_does_not_start_is_one_line(
         ("dataengine export ll", "llava llamafactory"),
         ("dataengine export lab", "label-studio"),
         ("dataengine export all --paths b", "bare"),
+        ("dataengine report ", "reports/demo reports/study"),
+        ("dataengine compare reports/demo reports/s", "reports/study"),
+        ("dataengine bundle re", "reports/demo reports/study"),
+        ("dataengine trace x --run reports/d", "reports/demo"),
+        ("dataengine report elsewhere/", "_files"),
         # the shell offers files
         ("dataengine evaluate --questions ", "_files"),
         ("dataengine run pa", "_files"),
     ],
 )
 def test_verbs_options_and_values_are_completed(
-    line: str, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    line: str,
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("demo/run.json", "study/study.json", "empty/notes.txt"):
+        (tmp_path / "reports" / name).parent.mkdir(parents=True)
+        (tmp_path / "reports" / name).touch()
     monkeypatch.setenv("_DATAENGINE_COMPLETE", "complete_zsh")
     monkeypatch.setenv("_TYPER_COMPLETE_ARGS", line)
     assert status(monkeypatch) == 0
