@@ -21,10 +21,12 @@ test: $(TEST_STAMP)  ## everything on two cores
 pytest: $(TEST_STAMP)
 	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# JupyterLab sees the whole project and begins in notebooks/. A container's only user is often root.
+# JupyterLab sees the whole project and begins with a page that leads to notebooks, reports and params. .jupyter has its
+# settings, such as showing pages as pages; a user's own come first. A container's only user is often root.
 lab: $(STAMP)  ## the notebooks in JupyterLab
-	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) \
-		--ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
+	JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
+		$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) \
+		--ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/start.md
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

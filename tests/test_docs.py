@@ -39,6 +39,16 @@ def test_every_notebook_is_listed_with_what_it_answers():
     assert [name for name, _ in listed] == [step.notebook for step in [*STEPS, STUDY]]
 
 
+def test_the_first_page_of_jupyterlab_links_all_notebooks_and_experiments():
+    folder = PROJECT_ROOT / "notebooks"
+    linked = re.findall(r"\]\(([^)]+)\)", (folder / "start.md").read_text(encoding="utf-8"))
+    by_runs = "../reports/index.html"
+    assert [link for link in linked if link != by_runs and not (folder / link).is_file()] == []
+    notebooks = {path.name for path in folder.glob("*.ipynb")}
+    experiments = {f"../params/{path.name}" for path in (PROJECT_ROOT / "params").glob("*.yaml")}
+    assert len(notebooks) > 8 and notebooks | experiments | {by_runs} <= set(linked)
+
+
 def test_the_file_tree_is_true():
     tree = README.split("## Where things are")[1].split("```")[1]
     folder = ""

@@ -46,8 +46,10 @@ def lab(tmp_path_factory):
     """JupyterLab as `make lab` starts it, in a copy of the project, so that nothing is saved there, with a finished run."""
     tmp_path = tmp_path_factory.mktemp("lab")
     root = tmp_path / "project"
-    for folder in ("notebooks", "data_demo"):
+    for folder in ("notebooks", "data_demo", "params", ".jupyter"):
         shutil.copytree(PROJECT_ROOT / folder, root / folder)
+    (root / "reports").mkdir()
+    shutil.copy(PROJECT_ROOT / "reports" / "README.md", root / "reports")
     kernel = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
     displays = new_notebook(cells=[new_code_cell(DISPLAYS)], metadata={"kernelspec": kernel})
     nbformat.write(displays, root / "notebooks" / "displays.ipynb")
@@ -57,8 +59,9 @@ def lab(tmp_path_factory):
         port = free.getsockname()[1]
     settings = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_SETTINGS_DIR", "JUPYTERLAB_WORKSPACES_DIR")
     home = {name: str(tmp_path / name.lower()) for name in settings}
+    home["JUPYTER_CONFIG_PATH"] = str(root / ".jupyter")
     options = ["--no-browser", f"--port={port}", f"--IdentityProvider.token={TOKEN}", "--allow-root"]
-    options += ["--ServerApp.root_dir=.", "--LabApp.default_url=/lab/tree/notebooks"]
+    options += ["--ServerApp.root_dir=.", "--LabApp.default_url=/lab/tree/notebooks/start.md"]
     with (tmp_path / "lab.log").open("w") as log:
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", *options],
@@ -111,6 +114,20 @@ def run_all(lab, page, name):
     page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # cells run before that are lost
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).first.click()
+
+
+def test_the_first_page_leads_to_runs_and_experiments(lab, page):
+    """It is shown as a page, and the file browser follows to the folder of what a link opens."""
+    page.goto(f"{lab.address}/lab/workspaces/start/tree/notebooks/start.md?token={TOKEN}")
+    for link, folder, file in (
+        ("demo", "params", "demo.yaml"),
+        ("What lies in reports/", "reports", "README.md"),
+    ):
+        page.locator(".lm-TabBar-tab", has_text="start.md").click()
+        page.locator(".jp-RenderedMarkdown:visible").get_by_role("link", name=link, exact=True).click()
+        page.locator("#jp-main-dock-panel .lm-TabBar-tab.lm-mod-current", has_text=file).wait_for()
+        page.locator(".jp-BreadCrumbs", has_text=folder).wait_for()
+    assert page.locator(".jp-Dialog").count() == 0
 
 
 def test_data_is_not_typeset_as_mathematics_and_tables_are_sorted(lab, page):

@@ -112,7 +112,8 @@ def test_make_has_its_targets_and_ci_calls_one() -> None:
             ["make", "-n", target], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
         )
         assert ".venv/bin/" in done.stdout
-    assert "--ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks" in lab_command()
+    assert lab_command().endswith(" --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/start.md")
+    assert f'JUPYTER_CONFIG_PATH="{PROJECT_ROOT}/.jupyter$' in lab_command()
     script = PROJECT_ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     assert script.read_text().rstrip().endswith("exec make test")
