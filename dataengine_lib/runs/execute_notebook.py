@@ -221,7 +221,7 @@ def _own_kernel(printed: BinaryIO, bar_file: Path | None) -> type:
     """The class of a kernel of this Python. Jupyter's kernel specs, which may be missing or foreign, are not read."""
     environment = dict(os.environ)
     if bar_file:
-        environment[BAR_VARIABLE] = f"{os.getpid()} {bar_file}"
+        environment[BAR_VARIABLE] = str(bar_file)
     from ipykernel.kernelspec import get_kernel_dict
     from jupyter_client import AsyncKernelManager
     from jupyter_client.kernelspec import KernelSpec

@@ -5,6 +5,7 @@ in the executed notebook. Therefore the kernel displays none: it keeps the state
 """
 
 import os
+import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import count
@@ -14,8 +15,7 @@ from typing import Any
 import msgspec
 from tqdm.std import tqdm as ProgressBar
 
-# "4711 /tmp/dataengine-x/bar.json": the process that reads the file, and the file. Programs that a kernel starts
-# inherit the variable, but are no children of that process: their bars are not the step's.
+# Names the file. Programs that a kernel starts inherit the variable, but their bars are not the step's.
 BAR_VARIABLE = "DATAENGINE_BAR"
 _SECONDS = 0.5  # between two states of a bar that are written
 
@@ -62,8 +62,13 @@ def read_bar(file: Path) -> BarState | None:
 
 def _file_of_run() -> Path | None:
     """The file in which the run that started this kernel looks for the bar; None in any other process."""
-    reader, _, file = os.environ.get(BAR_VARIABLE, "").partition(" ")
-    return Path(file) if reader == str(os.getppid()) else None
+    file = os.environ.get(BAR_VARIABLE)
+    return Path(file) if file and _is_kernel() else None
+
+
+def _is_kernel() -> bool:
+    kernel = sys.modules.get("ipykernel.kernelapp")
+    return kernel is not None and kernel.IPKernelApp.initialized()
 
 
 class _FileBar(ProgressBar):  # type: ignore[misc]

@@ -1,6 +1,5 @@
 """Progress bars: drawn for a person, kept in a file for the run that executes a notebook, and for no other process."""
 
-import os
 import subprocess
 import sys
 import time
@@ -14,9 +13,10 @@ from dataengine_lib.core.progress.bar import BAR_VARIABLE, BarState, progress_ba
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file in which the process that started this one looks for the bar."""
+    """The file in which a run looks for the bar of this process, as if it were the kernel of a notebook."""
     monkeypatch.setattr(bar, "_SECONDS", 0.0)
-    monkeypatch.setenv(BAR_VARIABLE, f"{os.getppid()} {tmp_path / 'a bar.json'}")
+    monkeypatch.setattr(bar, "_is_kernel", lambda: True)
+    monkeypatch.setenv(BAR_VARIABLE, str(tmp_path / "a bar.json"))
     return tmp_path / "a bar.json"
 
 
@@ -64,7 +64,7 @@ def fail(file: Path) -> None:
 
 
 def test_a_file_that_cannot_be_written_stops_no_step(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(BAR_VARIABLE, f"{os.getppid()} {file.parent / 'gone' / 'bar.json'}")
+    monkeypatch.setenv(BAR_VARIABLE, str(file.parent / "gone" / "bar.json"))
     assert list(progress_bar(range(3))) == [0, 1, 2]
     file.write_bytes(b"{half")
     assert read_bar(file) is None
