@@ -14,8 +14,8 @@ from project import PROJECT_ROOT
 from typer.main import get_command
 
 from dataengine_lib import cli
-from dataengine_lib.cli_options import repeat_list_options
 from dataengine_lib.cli_steps import add_step_verbs
+from dataengine_lib.cli_terminal import repeat_list_options
 from dataengine_lib.runs.workflow import STEPS
 
 PAGES = [
