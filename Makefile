@@ -51,6 +51,8 @@ bench: $(STAMP)  ## every promise of speed and memory as ratios, the whole demo 
 	$(BIN)/python tests/benchmarks/post_process_speed.py
 	$(BIN)/python tests/benchmarks/training_data.py
 	$(BIN)/python tests/benchmarks/training_speed.py
+	$(BIN)/python -W ignore tests/benchmarks/machine/thread_worth.py
+	$(BIN)/python tests/benchmarks/machine/busy_machine.py
 	$(BIN)/python tests/benchmarks/pages/report_pages.py
 	$(BIN)/python tests/benchmarks/false_alarms.py
 	$(BIN)/dataengine run params/demo.yaml --force --out reports/bench

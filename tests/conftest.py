@@ -55,7 +55,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def ray_here():
     """One Ray cluster for a file's tests; what asks for workers joins a cluster that is already connected."""
-    from dataengine_lib.core.ray_cluster import ray_cluster
+    from dataengine_lib.core.machine.ray_cluster import ray_cluster
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")

@@ -92,7 +92,10 @@ def run_process(experiment, out):
 @pytest.fixture(scope="module")
 def done(experiment):
     out = experiment / "reports" / "first"
-    finished = run_loop(experiment, out)
+    # the loop that is killed has one thread: bytes do not depend on their number
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "2")
+        finished = run_loop(experiment, out)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     # later runs on this folder write their own, in whatever order tests come
     shutil.copy(out / "run.json", out / "first_run.json")
@@ -218,8 +221,12 @@ def test_a_second_run_skips_everything(done, experiment):
     assert data_of(out) == before
 
 
-def test_killed_in_every_step_and_run_again_it_ends_with_the_same_files(done, experiment):
-    """Also shows that the same seed gives the same bytes, since the killed run shares no files with the first."""
+def test_killed_in_every_step_and_run_again_it_ends_with_the_same_files(done, experiment, monkeypatch):
+    """Also shows that the same seed gives the same bytes, since the killed run shares no files with the first.
+
+    With another number of threads, too.
+    """
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     out = experiment / "reports" / "killed"
     rng = Random(0)
     killed = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from dataengine_lib.core.ray_cluster import node_resources, ray_cluster, shares
+from dataengine_lib.core.machine.ray_cluster import node_resources, ray_cluster, shares
 from dataengine_lib.core.records import ImageId
 from dataengine_lib.embeddings.embed_shards import Engine, OnProgress, Shards, encode_shards
 from dataengine_lib.embeddings.finished_shards import EmbeddedRows, load_rows, save_rows

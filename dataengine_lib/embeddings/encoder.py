@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from dataengine_lib.core.machine.threads import threads_for
 from dataengine_lib.core.model_files.model_folder import check_model_files, check_model_folder, loading_fault
 from dataengine_lib.core.text import one_line
 from dataengine_lib.core.torch_loading import Dtype, quiet_in_logs
@@ -50,6 +51,7 @@ class Encoder:
         self.name = name
         self.device = device
         self.dtype = dtype
+        self._parameters = sum(tensor.numel() for tensor in weights.values())
         self.weights_sha256 = _weights_sha256(weights)
         self.preprocessing = preprocessing
         if fast is not None and not fast.agrees(prepare):
@@ -68,7 +70,7 @@ class Encoder:
         dtype = getattr(torch, self.dtype)
         # autocast with float32 weights: operations that lose too much in half precision (layer norm) stay float32
         autocast = torch.autocast(torch.device(self.device).type, dtype, enabled=dtype != torch.float32)
-        with torch.inference_mode(), autocast:
+        with torch.inference_mode(), autocast, threads_for(self._parameters):
             features = self._vision(self._finish(batch))
         vectors: np.ndarray = features.float().cpu().numpy()
         # 1e-12 as in torch.nn.functional.normalize: a vector of zeros stays one

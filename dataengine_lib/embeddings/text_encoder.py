@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dataengine_lib.core.machine.threads import parameter_count, threads_for
 from dataengine_lib.core.model_files.model_folder import check_model_files, check_model_folder, loading_fault
 from dataengine_lib.core.text import one_line
 from dataengine_lib.core.torch_loading import quiet_in_logs
@@ -18,12 +19,13 @@ _NEEDS = "sentences need a CLIP or SigLIP as encoder"
 class TextEncoder:
     """`encode(texts)` gives `(n, d)` float32 of unit length, comparable with the vectors that the encoder gives images."""
 
-    def __init__(self, features: Callable[[Sequence[str]], torch.Tensor]) -> None:
-        self._features = features
+    def __init__(self, features: Callable[[Sequence[str]], torch.Tensor], parameters: int) -> None:
+        """`features` maps texts to vectors `(n, d)`; `parameters` are those of its model."""
+        self._features, self._parameters = features, parameters
 
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         """A vector for each text; what is longer than the model reads is cut."""
-        with torch.inference_mode():
+        with torch.inference_mode(), threads_for(self._parameters):
             vectors: np.ndarray = self._features(list(texts)).float().cpu().numpy()
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
@@ -41,7 +43,9 @@ def _load_openai(name: str) -> TextEncoder:
     model = model.eval()
     import clip  # type: ignore[import-not-found]  # load_openai_clip has checked that it is OpenAI's
 
-    return TextEncoder(lambda texts: model.encode_text(clip.tokenize(texts, truncate=True)))
+    return TextEncoder(
+        lambda texts: model.encode_text(clip.tokenize(texts, truncate=True)), parameter_count(model)
+    )
 
 
 def _load_transformers(name: str) -> TextEncoder:
@@ -86,7 +90,7 @@ def _load_transformers(name: str) -> TextEncoder:
         # transformers 4 gives the tensor, 5 an output whose pooled part is that tensor
         return found if isinstance(found, torch.Tensor) else found.pooler_output
 
-    return TextEncoder(features)
+    return TextEncoder(features, parameter_count(model))
 
 
 def _ended(tokenizer: Any, text: str, longest: int) -> list[int]:

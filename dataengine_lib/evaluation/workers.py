@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dataengine_lib.core.ray_cluster import node_resources, ray_cluster, shares
+from dataengine_lib.core.machine.ray_cluster import node_resources, ray_cluster, shares
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.questioner import Outcome, Questioner

@@ -14,6 +14,7 @@ import msgspec
 from pydantic import Field, model_validator
 
 from dataengine_lib.core.files import read_json, write_json
+from dataengine_lib.core.machine.threads import threads_for
 from dataengine_lib.core.step_config import changed_parameters
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.recorded.formats import read_prediction_file
@@ -306,12 +307,13 @@ def _train_here(
         identity=config.model_dump(mode="json", exclude=_NOT_IN_STATES),
     )
     settings = config.model_copy(update={"accumulate": accumulate})
-    done = train_student(student, sets, plan, settings, folder, world)
-    if world.is_main:
-        if done.gathered is not None:
-            student = load_trainable(config.student, config.model_copy(update={"device": "cpu"}))
-            student.model.load_state_dict(done.gathered)
-        save_checkpoint(student, folder, keep_adapter=config.keep_adapter)
+    with threads_for(student.model):
+        done = train_student(student, sets, plan, settings, folder, world)
+        if world.is_main:
+            if done.gathered is not None:
+                student = load_trainable(config.student, config.model_copy(update={"device": "cpu"}))
+                student.model.load_state_dict(done.gathered)
+            save_checkpoint(student, folder, keep_adapter=config.keep_adapter)
     return done
 
 

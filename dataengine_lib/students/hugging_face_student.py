@@ -8,6 +8,7 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from PIL import Image
 
+from dataengine_lib.core.machine.threads import parameter_count, threads_for
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
@@ -59,6 +60,7 @@ class HuggingFaceStudent:
         self.model = model.eval()
         self.processor = processor
         self.batch_size = batch_size
+        self._parameters = parameter_count(model)
         self._is_encoder_decoder = is_encoder_decoder(model.config)
         self._uncached: EncoderDecoderBackend | UncachedBackend
         self._image_cache: ImageCacheBackend | None = None
@@ -223,7 +225,8 @@ class HuggingFaceStudent:
         """
         while True:
             try:
-                return work(self.batch_size)
+                with threads_for(self._parameters):
+                    return work(self.batch_size)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise

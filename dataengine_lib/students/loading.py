@@ -7,6 +7,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig
 
+from dataengine_lib.core.machine.threads import threads_for
 from dataengine_lib.core.model_files.model_folder import (
     check_adapter_folder,
     check_model_files,
@@ -48,7 +49,8 @@ def load_student(
     if processor.tokenizer.pad_token is None:  # questions of different length share a batch
         processor.tokenizer.pad_token = processor.tokenizer.eos_token
     if adapter is not None:
-        model = with_adapter(model, adapter, common_dtype(name, stored_dtypes(name)))
+        with threads_for(model):
+            model = with_adapter(model, adapter, common_dtype(name, stored_dtypes(name)))
     if target is not None and quantization is None:
         model = _moved(model, target, name)
     return HuggingFaceStudent(model, processor, batch_size)

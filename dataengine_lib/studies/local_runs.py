@@ -14,14 +14,8 @@ import msgspec
 from dataengine_lib.studies.job import Event, Job
 
 _LOG = "run.log"
-# A process reads these once, when it starts; kernels inherit them.
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "RAYON_NUM_THREADS",
-)
+# A process reads these once, when it starts; kernels inherit them. NumPy's own have one thread in every process.
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
 _KILL_SECONDS = 120.0  # after a first Ctrl-C: requests under way are waited for, as in a run of its own
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dataengine_lib.core.ray_cluster import node_resources, ray_cluster, shares
+from dataengine_lib.core.machine.ray_cluster import node_resources, ray_cluster, shares
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.studies.job import Event, Job
 from dataengine_lib.studies.local_runs import run_job

@@ -21,7 +21,7 @@ from PIL import Image
 from project import PROJECT_ROOT
 from tiny_models import save_tiny_llava
 
-from dataengine_lib.core.ray_cluster import shares
+from dataengine_lib.core.machine.ray_cluster import shares
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
 from dataengine_lib.students import loading as student_loading

@@ -100,11 +100,14 @@ def _best(points: np.ndarray, most: int, smallest: float) -> tuple[float, np.nda
     """(the highest mean silhouette, its groups) for 2 to `most` groups of at least `smallest` points; (-1, None): none."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
+    from threadpoolctl import threadpool_limits
 
     best: tuple[float, np.ndarray | None] = (-1.0, None)
     most = min(most, len(np.unique(points, axis=0)) - 1)
     for count in range(2, most + 1):
-        labels = KMeans(count, n_init=_STARTS, random_state=0).fit_predict(points)
+        # k-means adds up the sums of its threads in the order in which they end
+        with threadpool_limits(1):
+            labels = KMeans(count, n_init=_STARTS, random_state=0).fit_predict(points)
         if np.bincount(labels, minlength=count).min() < smallest:
             continue
         # rounded, so that sums in another order choose the same number

@@ -52,7 +52,7 @@ def shares(
     """How many workers to start for `parts` pieces of work, and each one's `num_cpus` and `num_gpus`.
 
     All of them fit on the nodes at once: Ray would let a worker that does not fit wait for ever. A worker runs on one
-    node and uses as many threads as it has CPUs. With GPUs there is a worker for each, or several share one.
+    node and uses as many threads as it has CPUs, at most. With GPUs there is a worker for each, or several share one.
     """
     gpus = [int(node.get("GPU", 0)) for node in nodes]
     cpus = [int(node.get("CPU", 0)) for node in nodes]

@@ -1,0 +1,38 @@
+"""How many threads torch computes with: one for a small model, so that its results are the same on every machine.
+
+A sum that threads share out is rounded differently for each number of threads, and threads of a small model wait for
+each other more than they compute. How waiting threads behave is set in `dataengine_lib/__init__.py`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# From here on a second thread is worth more than equal bytes: tests/benchmarks/machine/thread_worth.py measures what it gains.
+ONE_THREAD_BELOW = 50_000_000
+
+
+@contextmanager
+def threads_for(model: Any) -> Iterator[None]:
+    """While the block runs, torch has the number of threads that `model`, or one of so many parameters, is worth.
+
+    Below 50 million parameters that is one. Larger models have torch's own number, which OMP_NUM_THREADS or
+    `torch.set_num_threads` limits, else the machine's cores: what they compute may differ in the last digits with it.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    parameters = model if isinstance(model, int) else parameter_count(model)
+    if before == 1 or parameters >= ONE_THREAD_BELOW:
+        yield
+        return
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def parameter_count(model: Any) -> int:
+    """The parameters of a torch module; packed ones (4 bits) count by their bytes."""
+    return sum(parameter.numel() for parameter in model.parameters())
