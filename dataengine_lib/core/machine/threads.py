@@ -1,14 +1,16 @@
 """How many threads torch computes with: one for a small model, so that its results are the same on every machine.
 
-A sum that threads share out is rounded differently for each number of threads, and threads of a small model wait for
-each other more than they compute. How waiting threads behave is set in `dataengine_lib/__init__.py`.
+A sum that threads share out is rounded differently for each number of threads. Beside busy programs, where the threads of
+a model are seldom computing at the same time, a second one gains a small model nothing.
+How waiting threads behave is set in `dataengine_lib/__init__.py`.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# From here on a second thread is worth more than equal bytes: tests/benchmarks/machine/thread_worth.py measures what it gains.
+# Two threads on idle cores are 1.6 to 1.9 times as fast at any size (tests/benchmarks/machine/thread_worth.py). Below
+# this, a step on one core takes seconds at most, and equal bytes are worth more; larger models are worth all threads.
 ONE_THREAD_BELOW = 50_000_000
 
 
