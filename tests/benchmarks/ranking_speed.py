@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from transformers import LlavaConfig, LlavaForConditionalGeneration
 
+from dataengine_lib.core.machine.threads import threads_for
 from dataengine_lib.core.records import LETTERS, options_text
 from dataengine_lib.playground.sets import read_playground_questions, write_playground
 from dataengine_lib.students.chat_texts import ANSWER_START, prompt_with_answer_start
@@ -66,7 +67,8 @@ def compare(
             if student._image_cache is not None:
                 student._image_cache.clear()  # no turn may reuse the images of another
             started = time.perf_counter()
-            scores[way] = rank()
+            with threads_for(student.model):
+                scores[way] = rank()
             took[way].append(time.perf_counter() - started)
     answers = {way: [row.index(max(row)) for row in rows] for way, rows in scores.items()}
     same = sum(a == b for a, b in zip(answers["naive"], answers["fast"], strict=True))
