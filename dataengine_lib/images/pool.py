@@ -15,6 +15,7 @@ from dataengine_lib.core.records import ImageId
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.annotation_rows import LeftOutRows, counts_by_kind
 from dataengine_lib.images.folder_listing import NO_FILE, OUTSIDE, ImageFolders
+from dataengine_lib.images.nested_files import nested_file
 from dataengine_lib.images.references import base_name, id_key
 
 MAX_BOXES = 10  # with more, "the person" is ambiguous; the paper (MLLM-DataEngine) leaves such images out
@@ -100,6 +101,7 @@ class ImagePool:
         )
         self._reasons = [*REASONS, NO_FILE, OUTSIDE]
         with_file = np.fromiter(map(bool, self.paths), dtype=bool, count=len(self.paths))
+        self.warnings += _elsewhere_warnings(root, columns["name"], with_file)
         # int8 (n,): the place of each image's reason in self._reasons, 0 for an image that may be used
         self._skip: np.ndarray = np.where(with_file, columns["reason"].to_numpy(), np.int8(len(REASONS)))
         self._skip[outside] = self._reasons.index(OUTSIDE)
@@ -263,13 +265,36 @@ def _locate_images(
                 "this folder); give the folder that holds the images, or write their names relative to it"
             )
         first = metadata.folders[groups[0]]
+        elsewhere = _elsewhere(root, names[0])
         # suggest the first folder of that image, and images/ where it is looked for there
         where = [root / folder for folder in dict.fromkeys((first[0], *(f for f in first if f == "images")))]
         raise DataEngineError(
-            f"{root}: none of the {len(paths)} annotated images is there (first: {shown_name(names[0]) or '?'}); "
-            f"put them in {' or '.join(map(str, where))}"
+            f"{root}: none of the {len(paths)} annotated images is there (first: {shown_name(names[0]) or '?'}"
+            f"{elsewhere}); put them in {' or '.join(map(str, where))}"
+            + (", or write their folders into the file names" if elsewhere else "")
         )
     return paths, outside
+
+
+def _elsewhere(root: Path, name: str) -> str:
+    """Where a file of this name lies in another folder than its name says; "" where there is none."""
+    found = nested_file(root, [base_name(name)]) if base_name(name) else ""
+    return f", while {shown_name(found)} is there" if found else ""
+
+
+def _elsewhere_warnings(root: Path, names: Any, with_file: np.ndarray) -> list[str]:
+    """A sentence where some images are missing and the first of them lies in a folder that its name does not say."""
+    missing = np.flatnonzero(~with_file)
+    if not len(missing):
+        return []
+    name = names[int(missing[0])].as_py()
+    found = _elsewhere(root, name)
+    if not found:
+        return []
+    return [
+        f"{root}: {len(missing):,} of {len(with_file):,} images are not where their file names say (first: "
+        f"{shown_name(name)}{found}); write their folders into the file names, or move them"
+    ]
 
 
 def _normalised(box: list[float], width: int, height: int) -> tuple[float, float, float, float]:

@@ -15,6 +15,7 @@ import msgspec
 from dataengine_lib.core.files import inside, shown_name
 from dataengine_lib.core.records import UNKNOWN_IMAGE, ImageId, image_id_of
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.images.nested_files import nested_file
 
 # folders of an image root in which a COCO image may lie, in the order in which they are tried ("": the root itself)
 _COCO_FOLDERS: tuple[str, ...] = ("", "val2017", "train2017", "images", "val2014", "train2014", "test2015")
@@ -140,7 +141,18 @@ def locate(ref: ImageRef, root: Path) -> str:
                 if os.path.isfile(root / folder / one):
                     return f"{folder}/{one}" if folder else one
     shown = shown_name(ref.image_path or str(ref.image_id))
-    raise DataEngineError(f"{shown}: image not found under {root}")
+    nested = nested_file(root, _file_names(ref))
+    hint = f", which has {shown_name(nested)}" if nested else ""
+    raise DataEngineError(f"{shown}: image not found under {root}{hint}")
+
+
+def _file_names(ref: ImageRef) -> list[str]:
+    """The names that the file of a reference may have, whatever its folder."""
+    if ref.image_path:
+        return [base_name(ref.image_path)]
+    if isinstance(ref.image_id, str):
+        return [base_name(ref.image_id + end) for end in ("", *_SUFFIXES)]
+    return [f"{start}{ref.image_id:012d}.jpg" for start in _COCO_STARTS]
 
 
 def locate_all(
