@@ -9,6 +9,7 @@ from dataengine_lib.annotations.draft import is_or_are, with_article
 from dataengine_lib.annotations.facts import ImageFacts
 from dataengine_lib.annotations.vocabulary import plural
 from dataengine_lib.annotations.writers.attributes import write_colour
+from dataengine_lib.core.records import OPEN
 
 
 class AnsweredDraft(NamedTuple):
@@ -36,9 +37,9 @@ def open_draft(question_type: str, facts: ImageFacts, rng: Random) -> AnsweredDr
     return next(filter(None, (write(facts, rng) for write in _of_type(_OPEN, question_type))), None)
 
 
-def has_writer(question_type: str) -> bool:
-    """Whether yes/no or open-ended questions of the type are written."""
-    return bool(_of_type(_YES_NO, question_type) or _of_type(_OPEN, question_type))
+def has_writer(question_type: str, kind: str) -> bool:
+    """Whether questions of the type are written that are open-ended, or else yes/no."""
+    return bool(_of_type(_OPEN, question_type) if kind == OPEN else _of_type(_YES_NO, question_type))
 
 
 def _is_there(facts: ImageFacts, rng: Random, wants_yes: bool) -> AnsweredDraft | None:

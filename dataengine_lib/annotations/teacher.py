@@ -11,7 +11,7 @@ from random import Random
 from dataengine_lib.annotations.cooccurrence import Cooccurrence
 from dataengine_lib.annotations.draft import QaDraft, QaWriter
 from dataengine_lib.annotations.facts import ImageFacts
-from dataengine_lib.annotations.other_kinds import open_draft, yes_no_draft
+from dataengine_lib.annotations.other_kinds import has_writer, open_draft, yes_no_draft
 from dataengine_lib.annotations.region_facts import RegionFacts
 from dataengine_lib.annotations.vocabulary import COCO_KINDS
 from dataengine_lib.annotations.writers.actions import write_action, write_pose
@@ -30,6 +30,7 @@ from dataengine_lib.chat.reply import MayRetry, Reply
 from dataengine_lib.core.records import (
     LETTERS,
     OPEN,
+    ImageId,
     QaForm,
     Query,
     options_text,
@@ -38,12 +39,13 @@ from dataengine_lib.core.records import (
     wanted_answer,
 )
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.images.pool import COCO, NO_SIZE, TOO_MANY_BOXES, VISUAL_GENOME, PoolImage
+from dataengine_lib.images.pool import COCO, NO_SIZE, TOO_MANY_BOXES, VISUAL_GENOME, ImagePool, PoolImage
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.images.references import base_name
 
 _UNPROVEN = "What is known about the picture does not prove an answer."
 UNPROVEN_REPLY = skip_text(_UNPROVEN)
+_MOST_CHOICES = 4  # a draft has three wrong answers
 
 
 # Per question type: groups of writers. The groups are tried in order, the writers of a group in an order drawn for the
@@ -65,14 +67,24 @@ WRITERS_BY_TYPE: dict[str, list[dict[str, QaWriter]]] = {
 }
 
 
+def writes(question_type: str, form: QaForm) -> bool:
+    """Whether it writes questions of the type in that form about any image."""
+    if shows_options(form.kind):
+        return question_type in WRITERS_BY_TYPE and form.n_choices <= _MOST_CHOICES
+    return has_writer(question_type, form.kind)
+
+
 class AnnotationsTeacher:
     """`ask(query)` answers from the COCO or Visual Genome folder that holds the query's image.
+
+    `pool` is that folder's where it has been read already.
 
     Raises DataEngineError when the folder cannot be read or is of another kind, or does not hold a query's image.
     """
 
-    def __init__(self, coco_dataset: Path) -> None:
-        self.pool = read_pool(coco_dataset)
+    def __init__(self, coco_dataset: Path, pool: ImagePool | None = None) -> None:
+        self.pool = read_pool(coco_dataset) if pool is None else pool
+        self._answered: dict[tuple[ImageId, str, QaForm, str], bool] = {}
         if self.pool.kind not in (COCO, VISUAL_GENOME):
             raise DataEngineError(
                 f"{coco_dataset}: teacher 'annotations' needs boxes, which a {self.pool.kind} does not have; "
@@ -84,6 +96,14 @@ class AnnotationsTeacher:
     ) -> Reply:
         """A reply with a QA of the query's type about its image, or Skip."""
         return Reply(text=self.write(query), finish_reason="stop", model="annotations")
+
+    def answers(self, query: Query) -> bool:
+        """Whether the reply to the query has a QA; tried once for all queries of a type, form and answer about an image."""
+        form = QaForm.of(query)
+        key = (query.image_id, query.question_type, form, wanted_answer(query.prompt))
+        if key not in self._answered:
+            self._answered[key] = self.write(query) != skip_text(_UNPROVEN, form)
+        return self._answered[key]
 
     def write(self, query: Query) -> str:
         """The text of the reply, as step 3 stores it in `raw_instructions`."""

@@ -10,10 +10,11 @@ import msgspec
 from dataengine_lib.core.records import CHOICE, FOUR_CHOICES, YES_NO, Query
 from dataengine_lib.queries.answer_kinds import wanted_answers
 from dataengine_lib.queries.bad_cases import BadCase
+from dataengine_lib.queries.coverage import Coverage
 from dataengine_lib.queries.image_search import Anchors
 from dataengine_lib.queries.prompt import QueryPrompt
 from dataengine_lib.queries.query_pool import QueryPool
-from dataengine_lib.queries.sampling import Pick, QueryDraft, pick_images
+from dataengine_lib.queries.sampling import COVERED_REDRAWS, MAX_REDRAWS, Pick, QueryDraft, pick_images
 from dataengine_lib.questions.categories import CategorySet
 
 
@@ -21,19 +22,22 @@ from dataengine_lib.questions.categories import CategorySet
 class WrittenQueries:
     """Queries in the order in which they were drawn, the pick of each, and what was given up.
 
-    `too_long` holds the places of drafts for which every image tried made a prompt over max_prompt_tokens.
+    `too_long` holds the places of drafts that found no image because the last one tried made a prompt over
+    max_prompt_tokens, `uncovered` of those where the teacher cannot write about it.
     """
 
     queries: list[Query]
     picks: list[Pick]
     too_long: set[int]
+    uncovered: set[int]
 
 
 @dataclass(frozen=True)
 class QueryWriter:
     """Makes queries from bad cases and pool images; `round` is written into each of them.
 
-    `usable(row)` is asked of each pool image that is drawn; no query takes one for which it is false.
+    `usable(row)` is asked of each pool image that is drawn; no query takes one for which it is false. With `coverage`,
+    every query is one that its teacher answers.
     """
 
     template: QueryPrompt
@@ -43,6 +47,7 @@ class QueryWriter:
     max_prompt_tokens: int | None = None
     round: int = 0
     usable: Callable[[int], bool] = lambda row: True
+    coverage: Coverage | None = None
 
     def write(
         self,
@@ -53,8 +58,8 @@ class QueryWriter:
     ) -> WrittenQueries:
         """Pick an image for each draft and write its query; `examples[i]` are the bad cases that draft i shows.
 
-        An image whose prompt would be too long even without captions is drawn again (see `pick_images`). `taken` are the
-        pool's rows that other queries have.
+        An image whose prompt would be too long even without captions, or that the teacher cannot write about, is drawn
+        again (see `pick_images`). `taken` are the pool's rows that other queries have.
         """
         # the first example is the anchor
         near = [
@@ -63,18 +68,31 @@ class QueryWriter:
         ]
         answers = wanted_answers(drafts, examples)
         prompts: dict[int, str | None] = {}  # by draft: that of the last image tried
+        uncovered: set[int] = (
+            set()
+        )  # drafts whose last image tried is one that the teacher cannot write about
+        by_image = self.coverage is not None and self.coverage.by_image
 
         def fits(place: int, row: int) -> bool:
             # kept, so that the prompt of the image that is taken need not be made again
             draft = drafts[place]
-            prompts[place] = self.prompt(
+            prompt = prompts[place] = self.prompt(
                 draft.question_type, examples[place], row, answers[place], draft.cause
             )
-            return prompts[place] is not None
+            uncovered.discard(place)
+            if prompt is None or self.coverage is None:
+                return prompt is not None
+            if self.coverage.answers(
+                self.query(draft.question_type, examples[place], Pick(place, row, False), prompt, draft.cause)
+            ):
+                return True
+            uncovered.add(place)
+            return False
 
         free = self.pool.free.copy()
         free[list(taken)] = False
-        picks = pick_images(drafts, near, free, rng, fits, self.usable)
+        redraws = COVERED_REDRAWS if by_image else MAX_REDRAWS
+        picks = pick_images(drafts, near, free, rng, fits, self.usable, redraws)
         queries = [
             self.query(
                 drafts[pick.draft].question_type,
@@ -86,7 +104,8 @@ class QueryWriter:
             for pick in picks
         ]
         # a draft that found an image has the prompt of that one, so None is left only where none fitted
-        return WrittenQueries(queries, picks, {place for place, prompt in prompts.items() if prompt is None})
+        too_long = {place for place, prompt in prompts.items() if prompt is None}
+        return WrittenQueries(queries, picks, too_long, uncovered)
 
     def prompt(
         self, question_type: str, cases: Sequence[BadCase], row: int, answer: str = "", cause: str = ""

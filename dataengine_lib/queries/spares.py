@@ -11,7 +11,7 @@ from dataengine_lib.core.records import Query
 from dataengine_lib.queries.answer_kinds import with_one_kind
 from dataengine_lib.queries.bad_cases import BadCase
 from dataengine_lib.queries.sampling import QueryDraft, draw_drafts
-from dataengine_lib.queries.type_shares import POOL_EMPTY, TOO_LONG, TypeShare
+from dataengine_lib.queries.type_shares import POOL_EMPTY, TOO_LONG, UNCOVERED, TypeShare
 
 SPARE_FILE = "gptvqa_spare.json"
 ASKED_SPARES_FILE = "gptvqa_spare_asked.json"  # those that step 3 asked, in the format of gptvqa_prompt.json
@@ -71,10 +71,11 @@ def write_spares(file: Path, share: float, spares: Sequence[Query]) -> None:
         file.unlink(missing_ok=True)
 
 
-def spare_warnings(wanted: int, written: int, too_long: int) -> list[str]:
+def spare_warnings(wanted: int, written: int, too_long: int, uncovered: int = 0) -> list[str]:
     """A sentence where fewer spare queries were written than wanted, and why."""
     if written == wanted:
         return []
     reasons = [f"{too_long:,} {TOO_LONG}"] if too_long else []
-    reasons += [POOL_EMPTY] if wanted - written > too_long else []
+    reasons += [f"{uncovered:,} {UNCOVERED}"] if uncovered else []
+    reasons += [POOL_EMPTY] if wanted - written > too_long + uncovered else []
     return [f"{written:,} of {wanted:,} spare queries were written: {'; '.join(reasons)}"]

@@ -11,6 +11,9 @@ NO_CASES = "no bad cases of this type; its turns went to the other types"
 NO_CASES_FOR_TARGET = "no bad cases of this type, so its target is not filled"
 POOL_EMPTY = "no unused image left in the pool"
 TOO_LONG = "with prompts over max_prompt_tokens even without captions"
+NOT_WRITTEN = "the teacher writes no questions of this type; its turns went to the other types"
+NOT_WRITTEN_FOR_TARGET = "the teacher writes no questions of this type, so its target is not filled"
+UNCOVERED = "without an unused image that the teacher can write about"
 
 
 class TypeShare(msgspec.Struct):
@@ -44,11 +47,14 @@ def type_shares(
     drafts: Sequence[QueryDraft],
     picks: Sequence[Pick],
     too_long: Collection[int],
+    uncovered: Collection[int] = (),
+    not_written: Collection[str] = (),
 ) -> dict[str, TypeShare]:
     """An entry for each type of `weights`.
 
     `case_counts` are bad cases by type, `asked` drafts by type, and `too_long` the places of the drafts that were
-    given up because no prompt fitted.
+    given up because no prompt fitted, `uncovered` of those for which the teacher could write about no image. Types
+    `not_written` are those whose bad cases were left out because the teacher writes no questions like them.
     """
     rest = maxnum - sum(targets.values())
     total = sum(weight for name, weight in weights.items() if name not in targets)
@@ -57,6 +63,7 @@ def type_shares(
         picks_by_type[drafts[pick.draft].question_type].append(pick)
     # a draft without an image was given up for its length, or came after the last free image was taken
     given_up = Counter(drafts[place].question_type for place in too_long)
+    without_image = Counter(drafts[place].question_type for place in uncovered)
     shares = {}
     for name, weight in weights.items():
         # what weights or the target ask for, before drafts of types without cases went to others
@@ -66,12 +73,17 @@ def type_shares(
         # why some are missing: no bad cases, prompts that were too long, or no image left
         reasons = []
         if not case_counts[name] and name in targets:
-            reasons += [NO_CASES_FOR_TARGET] if missing else []
+            of_target = NOT_WRITTEN_FOR_TARGET if name in not_written else NO_CASES_FOR_TARGET
+            reasons += [of_target] if missing else []
         elif not case_counts[name]:
-            reasons += [NO_CASES] if weight > 0 else []
+            of_weight = NOT_WRITTEN if name in not_written else NO_CASES
+            reasons += [of_weight] if weight > 0 else []
         else:
             reasons += [f"{given_up[name]} {TOO_LONG}"] if given_up[name] else []
-            reasons += [POOL_EMPTY] if missing > given_up[name] else []
+            # the number only beside other reasons, so that warnings can add up types with this one
+            of_them = f"{without_image[name]} " if missing > without_image[name] else ""
+            reasons += [f"{of_them}{UNCOVERED}"] if without_image[name] else []
+            reasons += [POOL_EMPTY] if missing > given_up[name] + without_image[name] else []
         shares[name] = TypeShare(
             weight=weight,
             target=targets.get(name),

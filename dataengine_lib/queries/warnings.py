@@ -7,9 +7,16 @@ from pathlib import Path
 from dataengine_lib.core.bad_rows import counted_reasons
 from dataengine_lib.core.text import shown
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.queries.type_shares import NO_CASES, NO_CASES_FOR_TARGET, TypeShare
+from dataengine_lib.queries.type_shares import (
+    NO_CASES,
+    NO_CASES_FOR_TARGET,
+    NOT_WRITTEN,
+    NOT_WRITTEN_FOR_TARGET,
+    TypeShare,
+)
 
 _NO_CASES = (NO_CASES, NO_CASES_FOR_TARGET)
+_NO_DRAFTS = (*_NO_CASES, NOT_WRITTEN, NOT_WRITTEN_FOR_TARGET)
 _FALLBACK_SHARE = 0.5  # of the queries that should show a neighbour of a bad case's image
 
 
@@ -28,7 +35,7 @@ def check_any_query(
     """Raise DataEngineError when `maxnum` queries were wanted and none could be written, saying why."""
     if number or not maxnum:
         return
-    if not any(share.asked and share.why_not not in _NO_CASES for share in shares.values()):
+    if not any(share.asked and share.why_not not in _NO_DRAFTS for share in shares.values()):
         why = "every type with bad cases has the weight 0 and no target; check weight and targets"
     else:
         reasons = [share.why_not for share in shares.values() if share.why_not]
@@ -45,8 +52,8 @@ def query_warnings(
     if number < maxnum:
         reasons = Counter[str]()
         for share in shares.values():
-            # a type without bad cases lacks no query: its turns went to the others, unless it has a target
-            if share.asked > share.filled and share.why_not not in ("", NO_CASES):
+            # a type whose turns went to the others lacks no query
+            if share.asked > share.filled and share.why_not not in ("", NO_CASES, NOT_WRITTEN):
                 reasons[share.why_not] += share.asked - share.filled
         why = f": {counted_reasons(reasons)}" if reasons else ""
         found.append(f"{number:,} of {maxnum:,} queries were written{why}")

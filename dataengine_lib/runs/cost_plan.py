@@ -1,5 +1,7 @@
 """`dataengine plan` (all steps): what a run will do and cost, estimated from the files; no request is sent."""
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from pathlib import Path
@@ -14,31 +16,30 @@ from dataengine_lib.chat.prices import (
     most_tokens,
     read_prices,
 )
-from dataengine_lib.core.records import CHOICE, Question, question_prompt, shows_options
+from dataengine_lib.core.records import CHOICE, question_prompt
 from dataengine_lib.curation.readers.reader_prompt import BLIND_READER, SECOND_READER, load_reader_prompt
-from dataengine_lib.evaluation.questioner import Robust
 from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.images.pool import PoolImage
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.queries.prompt import QueryPrompt, load_template
 from dataengine_lib.questions.categories import CategorySet, read_categories
-from dataengine_lib.questions.reader import read_question_file
 from dataengine_lib.resources import CATEGORY_SETS, CLASSIFY_PROMPTS
-from dataengine_lib.runs.checks.cause_costs import cause_notes
+from dataengine_lib.runs.checks.answerable import AnswerableQueries, answerable_queries
+from dataengine_lib.runs.checks.cause_costs import cause_costs, cause_notes
+from dataengine_lib.runs.checks.cost_parts import CostPart, Limit, sum_line
 from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.checks.holdout_power import holdout_power_lines
-from dataengine_lib.runs.checks.judge_costs import judge_notes
+from dataengine_lib.runs.checks.judge_costs import judge_costs, judge_notes
 from dataengine_lib.runs.checks.priced_requests import PricedRequests
 from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
-from dataengine_lib.runs.checks.questions import AskedQuestions, asked_or_finding
-from dataengine_lib.runs.checks.spare_costs import spare_notes
+from dataengine_lib.runs.checks.questions import AskedQuestions, asked_or_finding, planned_questions
+from dataengine_lib.runs.checks.spare_costs import spare_costs
+from dataengine_lib.runs.checks.student_costs import LETTER_TOKENS, REPLY_IS_LETTER, student_note
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.planning.placeholders import trains_on_new_data
 from dataengine_lib.runs.workflow import NO_NEW_DATA, Planned, first_configs, plan
 from dataengine_lib.teachers.query_costs import REPLY_TOKENS, TypeCost
 
-_LETTER_TOKENS = 10  # of a reply that is one letter in JSON
-_LETTERS = " if each reply is a letter"
 _CLASSIFIED_TOKENS = 8  # of a question's number and type in a reply of step 0
 _CHARACTERS_PER_TOKEN = 3  # of a question's text: an upper estimate, English has about 4
 _SAMPLE = 50  # images and questions that are rendered to learn how long prompts are
@@ -55,11 +56,12 @@ class _PlannedRun:
     queries: Any
     teacher: Any
     curation: Any
+    answerable: AnswerableQueries | None  # of a teacher that says what it can write
     notes: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, planned: list[Planned], rounds: int) -> "_PlannedRun":
-        """From the planned steps."""
+    def of(cls, planned: list[Planned], rounds: int, asked: AskedQuestions | Finding | None) -> "_PlannedRun":
+        """From the planned steps; `asked` is `asked_or_finding` of them."""
         configs = first_configs(planned)
         return cls(
             weight=latest_weights(planned),
@@ -69,6 +71,7 @@ class _PlannedRun:
             queries=configs["construct_queries"],
             teacher=configs["generate_qa"],
             curation=configs["post_process"],
+            answerable=answerable_queries(planned, asked),
         )
 
 
@@ -84,7 +87,7 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
     if not trains_on_new_data(experiment):
         notes = _notes_without_new_data(planned, asked)
         return [*steps, "", *power, "", *(f"note: {note}" for note in notes)]
-    run = _PlannedRun.of(planned, experiment.head.rounds)
+    run = _PlannedRun.of(planned, experiment.head.rounds, asked)
     if experiment.head.until is not None:
         run.notes.append(f"until may end the rounds before round {run.rounds}; all of them are counted")
     images = _sample_images(run)
@@ -93,11 +96,24 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
     costs = _teacher_costs(run, images, price)
     total = costs[-1]
     _add_teacher_notes(run, prices, total)
-    run.notes += spare_notes(run.queries, costs[:-1], run.rounds)
+    spares, readers = (
+        [*spare_costs(run.queries, costs[:-1], run.rounds)],
+        [*_reader_costs(run, images, total)],
+    )
+    run.notes += [part.line for part in spares]
     run.notes += [*cause_notes(planned, asked, run.rounds), *judge_notes(planned, asked)]
-    _add_reader_notes(run, images, total.requests)
+    run.notes += [part.line for part in readers]
+    if readers and run.curation.budget_usd is not None:
+        run.notes.append(
+            f"post_process.budget_usd stops the readers of each round at {run.curation.budget_usd:g} US dollars"
+        )
+    more = [*spares, *cause_costs(planned, asked, run.rounds), *judge_costs(planned, asked), *readers]
+    if more:
+        run.notes.append(
+            f"all of these with step 3's table: {sum_line([_table_part(run, total), *more], cost_limits(planned))}"
+        )
     if run.evaluate.student.startswith("api:"):
-        run.notes.append(_student_note(run.evaluate))
+        run.notes.append(student_note(run.evaluate))
     if run.classify is not None:
         run.notes.append(_classify_note(run.classify))
     run.notes.append(
@@ -105,21 +121,68 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
         f"{min(REPLY_TOKENS, run.teacher.max_output_tokens)} tokens"
     )
     head = f"teacher {run.teacher.teacher}, {run.rounds} round(s):"
-    return [*steps, "", head, *_cost_table(costs), "", *power, "", *(f"note: {note}" for note in run.notes)]
+    if run.answerable is not None and run.answerable.by_image:
+        run.notes.append(_answerable_note(run.answerable))
+    return [
+        *steps,
+        "",
+        head,
+        *_cost_table(costs, run.answerable),
+        "",
+        *power,
+        "",
+        *(f"note: {note}" for note in run.notes),
+    ]
 
 
-def run_cost(planned: list[Planned], rounds: int) -> TypeCost:
-    """Step 3's requests, tokens and price of a whole run of `rounds`, which must be one that makes new data."""
-    run = _PlannedRun.of(planned, rounds)
-    price = read_prices(run.teacher.prices).of(run.teacher.teacher)
-    return _teacher_costs(run, _sample_images(run), price)[-1]
+def planned_costs(planned: list[Planned], rounds: int) -> tuple[CostPart | None, list[CostPart]]:
+    """Of a whole run of `rounds`: step 3's queries (None in a run without new data), and what else models are asked."""
+    asked = asked_or_finding(planned)
+    judge = list(judge_costs(planned, asked))
+    if "generate_qa" not in first_configs(planned):
+        return None, judge
+    run = _PlannedRun.of(planned, rounds, asked)
+    images = _sample_images(run)
+    costs = _teacher_costs(run, images, read_prices(run.teacher.prices).of(run.teacher.teacher))
+    more = [*spare_costs(run.queries, costs[:-1], rounds), *cause_costs(planned, asked, rounds), *judge]
+    return _table_part(run, costs[-1]), [*more, *_reader_costs(run, images, costs[-1])]
+
+
+def cost_limits(planned: list[Planned]) -> dict[str, Limit]:
+    """The budgets of a run's steps by name: of steps 2 to 4, and the judge's of step 1."""
+    times = Counter(item.step.name for item in planned)
+    configs = first_configs(planned)
+    budgets = {
+        name: getattr(configs[name], "judge_budget_usd" if name == "evaluate" else "budget_usd")
+        for name in ("evaluate", "construct_queries", "generate_qa", "post_process")
+        if name in configs
+    }
+    return {name: Limit(budget, times[name]) for name, budget in budgets.items()}
+
+
+def _table_part(run: _PlannedRun, total: TypeCost) -> CostPart:
+    return CostPart("generate_qa", run.teacher.teacher, "", total.requests, total.usd, total.most_usd)
+
+
+def _answerable_note(found: AnswerableQueries) -> str:
+    """How many queries a teacher that knows its images can answer, and what becomes of the others."""
+    answered, whole = sum(found.answered.values()), found.maxnum * found.rounds
+    left = (
+        "step 2 writes only these"
+        if found.restricted
+        else "it skips the others; construct_queries.served_by leaves them out"
+    )
+    return (
+        f"{found.teacher} can answer about {answered:,} of {whole:,} queries, by its types and the pool's images, of which "
+        f"each carries one query: {left}"
+    )
 
 
 def _notes_without_new_data(planned: list[Planned], asked: AskedQuestions | Finding | None) -> list[str]:
     """What a run costs that asks no teacher for training data."""
     configs, notes = first_configs(planned), [NO_NEW_DATA]
     if configs["evaluate"].student.startswith("api:"):
-        notes.append(_student_note(configs["evaluate"]))
+        notes.append(student_note(configs["evaluate"]))
     notes += judge_notes(planned, asked)
     if "classify_questions" in configs:
         notes.append(_classify_note(configs["classify_questions"]))
@@ -130,19 +193,25 @@ def _workload(item: Planned) -> str:
     """How many questions or queries a step will process, as far as files and parameters tell."""
     config: Any = item.config
     if item.step.name in ("classify_questions", "evaluate"):
-        return f": {len(_questions(config)):,} questions" if config.questions.is_file() else ""
+        return f": {len(planned_questions(config)):,} questions" if config.questions.is_file() else ""
     if item.step.name == "construct_queries":
         return f": up to {config.maxnum:,} queries"
     return ""
 
 
-def _cost_table(costs: list[TypeCost]) -> list[str]:
+def _cost_table(costs: list[TypeCost], answerable: AnswerableQueries | None) -> list[str]:
     width = max(len(cost.name) for cost in costs)
     # numbers are aligned to the right below their headings
-    lines = [f"{'question type':{width}}  requests  prompt tokens  reply tokens  US dollars"]
+    by_image = answerable is not None and answerable.by_image
+    more = "  can answer" if by_image else ""
+    lines = [f"{'question type':{width}}  requests  prompt tokens  reply tokens  US dollars{more}"]
     for cost in costs:
         usd = f"{'unknown':>10}" if cost.usd is None else f"{cost.usd:10.2f}"
         numbers = f"{cost.requests:8,}  {cost.prompt_tokens:13,}  {cost.reply_tokens:12,}"
+        if answerable is not None and by_image:
+            all_types = sum(answerable.answered.values())
+            number = all_types if cost is costs[-1] else answerable.answered.get(cost.name, 0)
+            usd += f"  {number:10,}"
         lines.append(f"{cost.name:{width}}  {numbers}  {usd}")
     return lines
 
@@ -170,13 +239,18 @@ def _teacher_costs(run: _PlannedRun, images: list[PoolImage], price: Price | Non
 
 
 def _queries_per_round(run: _PlannedRun, categories: CategorySet) -> dict[str, float]:
-    """Expected queries by type: the targets, and the rest of `maxnum` by the latest weights."""
+    """Expected queries by type: the targets, and the rest of `maxnum` by the latest weights.
+
+    Of types that the teacher writes alone, where step 2 asks about no others.
+    """
     if run.queries.weight is None:
         run.notes.append("construct_queries.weight is null: all types are weighted equally")
     elif run.weight is None:
         run.notes.append(
             "weights are known after round 1's evaluation; until then all types are weighted equally"
         )
+    if run.answerable is not None and run.answerable.restricted:
+        return {kind: run.answerable.drawn[kind] for kind in categories.names}
     weights = read_weights(run.weight, categories.names)
     shares = expected_queries(weights, run.queries.targets, run.queries.maxnum)
     return {kind: shares[kind] for kind in weights}
@@ -198,7 +272,7 @@ def _sample_prompts(
 ) -> dict[str, list[str]]:
     """Prompts by type as step 2 would write them, with questions of the type as examples and images of the pool."""
     queries = run.queries
-    questions = _questions(run.evaluate) if run.evaluate.questions.is_file() else []
+    questions = planned_questions(run.evaluate) if run.evaluate.questions.is_file() else []
     any_type = [question_prompt(row) for row in questions[: queries.examples]]
     prompts: dict[str, list[str]] = {}
     for kind in categories.names:
@@ -213,13 +287,6 @@ def _sample_prompts(
             template.file.read_text(encoding="utf-8") + definition + "\n".join(examples)
         ]
     return prompts
-
-
-def _questions(config: Any) -> list[Question]:
-    """The usable questions of step 0's or 1's file, as that step will read it."""
-    fields = {name: getattr(config, name) for name in ("type_field", "split_field") if hasattr(config, name)}
-    root = getattr(config, "image_root", None)
-    return read_question_file(config.questions, root, unanswered=True, **fields).questions
 
 
 def _add_teacher_notes(run: _PlannedRun, prices: PriceTable, total: TypeCost) -> None:
@@ -241,29 +308,24 @@ def _add_teacher_notes(run: _PlannedRun, prices: PriceTable, total: TypeCost) ->
         run.notes.append(f"budget_usd stops each round at {teacher.budget_usd:g} US dollars")
 
 
-def _add_reader_notes(run: _PlannedRun, images: list[PoolImage], queries: int) -> None:
-    """What step 4's readers are asked if each of the `queries` gives one question that reaches them."""
-    curation = run.curation
-    if not curation.readers:
-        return
+def _reader_costs(run: _PlannedRun, images: list[PoolImage], total: TypeCost) -> Iterator[CostPart]:
+    """What step 4's readers are asked if each query of `total` gives one question that reaches them."""
+    curation, queries = run.curation, total.requests
     prices = read_prices(curation.prices)
     for one in curation.readers:
         prompts = _reader_prompts(run.evaluate, [] if one.blind else images, one.blind, one.image)
         text = queries * (sum(map(estimate_tokens, prompts)) // len(prompts))
         most = queries * (max(map(most_tokens, prompts)) + SCHEMA_TOKENS)
         pictures, limit = queries if one.image else 0, curation.max_output_tokens
-        letters = queries * _LETTER_TOKENS
+        letters = queries * LETTER_TOKENS
         requests = PricedRequests(prices, one.model, queries, text, most, letters, limit, pictures)
-        run.notes.append(f"{one.parameter}: at most {requests.text(replies=_LETTERS)}")
-    if curation.budget_usd is not None:
-        run.notes.append(
-            f"post_process.budget_usd stops the readers of each round at {curation.budget_usd:g} US dollars"
-        )
+        line = f"{one.parameter}: at most {requests.text(replies=REPLY_IS_LETTER)}"
+        yield CostPart.of("post_process", one.parameter, requests, line)
 
 
 def _reader_prompts(config: Any, images: list[PoolImage], blind: bool, attached: bool) -> list[str]:
     """Prompts as a reader of step 4 would get them, with evaluation questions in place of generated ones."""
-    questions = _questions(config)[:_SAMPLE] if config.questions.is_file() else []
+    questions = planned_questions(config)[:_SAMPLE] if config.questions.is_file() else []
     texts = [(row.question, row.choices, row.answer_kind or CHOICE) for row in questions] or [
         ("", [], CHOICE)
     ]
@@ -273,47 +335,11 @@ def _reader_prompts(config: Any, images: list[PoolImage], blind: bool, attached:
     return [fill(question, choices, image, attached, kind) for (question, choices, kind), image in pairs]
 
 
-def _student_note(config: Any) -> str:
-    """What a student behind a server is asked in one evaluation."""
-    if not config.questions.is_file():
-        return f"evaluate is not counted: the file of questions for {config.student} does not exist yet"
-    questions = _questions(config)
-    prompts = [question_prompt(row) for row in questions]
-    # each question is asked once, or in every rotation, and once more for the reverse order and for the direct answer
-    number = sum(_orders(row, config.robust) for row in questions) + len(prompts) * config.direct_answers
-    same: Robust = (
-        "circular" if config.robust == "circular" else "off"
-    )  # the orders of probes, as step 1 asks them
-    blind = sum(_orders(row, same) for row in questions) if config.blind else 0
-    if config.contamination:  # in other words, and multiple choice with the options in another order
-        number += len(questions) + sum(shows_options(row.answer_kind) for row in questions)
-    for one in config.panel.values():
-        if one.questions.is_file():
-            of_set = read_question_file(one.questions, one.image_root, unanswered=True).questions
-            prompts += [question_prompt(row) for row in of_set]
-            number += sum(_orders(row, same) for row in of_set)
-    # mean length of a prompt, times the number of requests
-    asked = number + blind
-    text = sum(map(estimate_tokens, prompts)) * asked // max(1, len(prompts))
-    most = asked * (max(map(most_tokens, prompts), default=0) + SCHEMA_TOKENS)
-    prices, letters = read_prices(config.prices), asked * _LETTER_TOKENS
-    limit = config.max_output_tokens
-    requests = PricedRequests(prices, config.student, asked, text, most, letters, limit, number)
-    return f"evaluate: {requests.text(replies=_LETTERS)}"
-
-
-def _orders(question: Question, robust: Robust) -> int:
-    """In how many orders the options of a question are asked."""
-    if not shows_options(question.answer_kind):
-        return 1
-    return {"off": 1, "reverse": 2, "circular": len(question.choices)}[robust]
-
-
 def _classify_note(config: Any) -> str:
     """What step 0 asks: questions without a type, and a sample of the others to measure agreement."""
     if not config.questions.is_file():
         return "classify_questions is not counted: its file of questions does not exist yet"
-    rows = _questions(config)
+    rows = planned_questions(config)
     untyped = [row for row in rows if not (row.question_type and config.keep_known)]
     asked = len(untyped) + min(config.agreement_sample, len(rows) - len(untyped))
     requests = -(-asked // config.batch_size)  # rounded up

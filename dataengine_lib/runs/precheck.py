@@ -20,7 +20,7 @@ from dataengine_lib.runs.checks.machine import check_machine
 from dataengine_lib.runs.checks.models import check_models
 from dataengine_lib.runs.checks.pool import check_pool
 from dataengine_lib.runs.checks.questions import AskedQuestions, asked_or_finding, check_questions
-from dataengine_lib.runs.checks.teacher_types import check_teacher_types
+from dataengine_lib.runs.checks.teacher_types import TEACHER_SUBJECT, check_teacher_types
 from dataengine_lib.runs.execute_notebook import check_notebook
 from dataengine_lib.runs.workflow import Planned, first_configs
 from dataengine_lib.steps.fine_tune import FineTuneConfig, check_devices
@@ -67,11 +67,18 @@ def _position(planned: list[Planned], option: str, name: str, earliest: int) -> 
 
 
 def check_run(
-    file: Path, planned: list[Planned], first: int, last: int, notebooks: Path, out: Path
+    file: Path,
+    planned: list[Planned],
+    first: int,
+    last: int,
+    notebooks: Path,
+    out: Path,
+    on_note: Callable[[str], object] = lambda line: None,
 ) -> list[str]:
     """Raise ParameterError, one line per fault, if a step from `first` to `last` could not run; returns the warnings.
 
     `file` is the YAML that messages name. The faults of all steps are collected, so that they can be fixed at once.
+    `on_note` is called with what a built-in teacher can answer, where that is enough.
     """
     chosen = planned[first : last + 1]
     checks: list[Callable[[], None]] = []
@@ -95,6 +102,9 @@ def check_run(
             wrong[str(error)] = None
     if wrong:
         raise ParameterError("\n".join(wrong))
+    for one in found:
+        if one.mark == "ok" and one.subject == TEACHER_SUBJECT:
+            on_note(f"{one.subject}: {one.message}")
     return _warnings(found)
 
 

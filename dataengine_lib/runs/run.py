@@ -73,7 +73,8 @@ def run_experiment(
     # 1. what would run, and whether it can: all faults are found before the first step
     planned = plan(experiment, out)
     first, last = selected_range(planned, start, stop)
-    warnings = check_run(experiment.file, planned, first, last, notebooks, out)
+    notes: list[str] = []
+    warnings = check_run(experiment.file, planned, first, last, notebooks, out, notes.append)
     # check_run has made the folder, in which the lock file lies
     with run_lock(out):
         began, folder = time.monotonic(), "{playground}"
@@ -90,6 +91,9 @@ def run_experiment(
         state.warnings = list(dict.fromkeys(warnings))
         for line in state.warnings:
             print_line(f"warning: {line}")
+        state.notes += notes
+        for line in notes:
+            print_line(f"note: {line}")
         run = _Run(out, notebooks, planned, state, print_line, shared, on_step, last, watch is not None)
         # 2. the steps; those outside --from and --to are only listed in the report
         with run.stopped_by_any_error():

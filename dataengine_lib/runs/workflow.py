@@ -100,7 +100,7 @@ STEPS = (
         more_files=("sampling.json", "causes.json", "causes_ledger.jsonl", SPARE_FILE),
         defaults={"questions": "{evaluate.questions}", "bad_case_image_root": "{evaluate.image_root}",
                   "panel": "{evaluate.panel}", "coco_embedding": "{run}/coco_embedding", "weight": "{here}/weight.json",
-                  "seed": "{round seed}", "round": "{round}"},
+                  "seed": "{round seed}", "round": "{round}", "served_by": "{covered teacher}"},
         stores=("coco_embedding",),
         makes_data=True,
     ),

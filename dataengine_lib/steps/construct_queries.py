@@ -17,6 +17,7 @@ from dataengine_lib.queries.bad_cases import BadCase, read_bad_cases
 from dataengine_lib.queries.causes.causes_file import CAUSES_FILE, FoundCauses, TypeCauses
 from dataengine_lib.queries.causes.find_causes import CauseSettings
 from dataengine_lib.queries.copy_check import CopyCheck
+from dataengine_lib.queries.coverage import Coverage, coverage_warnings, covered_cases
 from dataengine_lib.queries.examples.decisions import DecidedCases, apply_example_decisions
 from dataengine_lib.queries.examples.example_choice import ExampleChoice
 from dataengine_lib.queries.examples.shown_cases import ShownCases, anchors_needed, cases_shown
@@ -34,6 +35,7 @@ from dataengine_lib.questions.categories import CategorySet, known_type, read_ca
 from dataengine_lib.resources import CATEGORY_SETS, QUERY_PROMPTS
 from dataengine_lib.steps.query_causes import find_causes
 from dataengine_lib.teachers.causes.settings import CauseParameters
+from dataengine_lib.teachers.coverage.coverage import CoveredTeacher, teacher_coverage
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,6 +57,8 @@ class ConstructQueriesConfig(PoolParameters, CauseParameters):
     """Queries to write."""
     targets: dict[str, Annotated[int, Field(ge=0)]] = Field(default_factory=dict)
     """Queries of a type, set by hand; the other types share the rest of maxnum by weight."""
+    served_by: CoveredTeacher | None = None
+    """Ask only what this teacher can write: annotations or playground; null: any type, about any image."""
     spare_share: float = Field(0, ge=0)
     """Spare queries of a type, as a share of its queries; step 3 asks one for each reply that skips."""
     neighbour_share: float = Field(1, ge=0, le=1)
@@ -184,7 +188,7 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     search = config.image_search(
         inputs.pool,
         # nothing is asked about their images, even where they are no examples
-        [*(case for cases in inputs.cases.values() for case in cases), *inputs.decided.never],
+        [*(case for cases in inputs.cases.values() for case in cases), *inputs.not_asked_about],
         [*needed, *inputs.preview_cases, *compared, *_possible_anchors(inputs, config.examples)],
         inputs.warnings.append,
     )
@@ -213,6 +217,7 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         config.max_prompt_tokens,
         config.round,
         copies.is_usable,
+        inputs.coverage,
     )
     written = writer.write(drafts, cases_shown(drafts, inputs.cases), rng)
     # generators of their own, and images that are left: with and without spares, the queries are the same
@@ -234,6 +239,8 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         drafts,
         written.picks,
         written.too_long,
+        written.uncovered,
+        [kind for kind in inputs.uncovered if not inputs.cases[kind]],
     )
     spares = order_in_blocks(spare.queries)
     if config.spare_share:
@@ -267,7 +274,7 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         warnings=[
             *inputs.warnings,
             *query_warnings(len(queries), config.maxnum, shares, unreadable),
-            *spare_warnings(len(spare_drafts), len(spares), len(spare.too_long)),
+            *spare_warnings(len(spare_drafts), len(spares), len(spare.too_long), len(spare.uncovered)),
         ],
         causes=causes.file.types if causes else {},
         spares=spares,
@@ -280,7 +287,8 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
 class _Inputs:
     """What the step reads; `types` are those of the categories, then further ones of the bad cases.
 
-    `preview_cases` are the bad cases of `preview_type` that the preview may show although no draft uses them.
+    `preview_cases` are the bad cases of `preview_type` that the preview may show although no draft uses them, and
+    `uncovered` those by type that `coverage` leaves out.
     """
 
     types: list[str]
@@ -292,7 +300,14 @@ class _Inputs:
     categories: CategorySet
     template: QueryPrompt
     pool: QueryPool
+    coverage: Coverage | None
+    uncovered: dict[str, list[BadCase]]
     warnings: list[str]
+
+    @property
+    def not_asked_about(self) -> list[BadCase]:
+        """The bad cases that no prompt may show; their images are left out as those of the others are."""
+        return [*self.decided.never, *(case for cases in self.uncovered.values() for case in cases)]
 
     @property
     def cases(self) -> dict[str, list[BadCase]]:
@@ -313,13 +328,18 @@ def _possible_anchors(inputs: _Inputs, examples: int) -> list[BadCase]:
 def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
     bad = BadRows(config.input, config.max_bad_share, wanted=_WANTED, keep=_MOST_SHOWN)
     decided = apply_example_decisions(read_bad_cases(config.input, bad), config.example_decisions)
-    cases, warnings = decided.cases, [*bad.warnings(), *decided.warnings]
+    warnings = [*bad.warnings(), *decided.warnings]
     categories = read_categories(config.categories)
-    types = list(dict.fromkeys([*categories.names, *cases]))
+    types = list(dict.fromkeys([*categories.names, *decided.cases]))
     targets = {known_type(name, types, "targets"): number for name, number in config.targets.items()}
     preview_type = known_type(config.preview_type, types, "preview_type") if config.preview_type else ""
     weights = read_weights(config.weight, types, warnings.append)
     template = load_template(config.template)
+    pool = config.query_pool(warnings.append)
+    coverage = teacher_coverage(config.served_by, pool.images)
+    decided, uncovered = covered_cases(decided, coverage, config.input)
+    cases = decided.cases
+    warnings += coverage_warnings(coverage, cases, uncovered)
     for form in {case.form for of_type in cases.values() for case in of_type}:
         template.form(form)  # before the pool's images are embedded, which may take hours
     return _Inputs(
@@ -331,7 +351,9 @@ def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
         preview_cases=cases.get(preview_type, [])[:MAX_PREVIEWS],
         categories=categories,
         template=template,
-        pool=config.query_pool(warnings.append),
+        pool=pool,
+        coverage=coverage,
+        uncovered=uncovered,
         warnings=warnings,
     )
 

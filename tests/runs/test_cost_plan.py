@@ -176,6 +176,35 @@ def test_plan_says_what_spares_add_at_most() -> None:
     assert usd == pytest.approx(cost / 2, abs=0.01) and most > usd
 
 
+def test_plan_adds_up_all_that_models_are_asked(tmp_path: Path) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels:\n  mine: {input: 0, output: 1000}\n")
+    sets = ["construct_queries.maxnum=180", "construct_queries.spare_share=0.5", "rounds=2"]
+    sets += [f"{step}.prices={prices}" for step in ("generate_qa", "post_process")]
+    sets += [f"{step}.max_output_tokens=500" for step in ("generate_qa", "post_process")]
+    asked = ["generate_qa.teacher=openai:mine", "post_process.second_reader=openai:mine"]
+    budgets = ["generate_qa.budget_usd=100", "post_process.budget_usd=1000"]
+
+    def whole(*more: str) -> str:
+        lines = plan_lines(demo_experiment(*sets, *more), Path("out"))
+        (line,) = (
+            line for line in lines if line.startswith("note: all of these with step 3's table: at most ")
+        )
+        return line.partition("at most ")[2]
+
+    # 360 queries, 180 spares and 360 QAs that are read: 120 tokens expected of a reply, 10 of a letter, 500 at most
+    number = 360 + 180
+    expected = f"900 requests, {(number * 120 + 360 * 10) / 1000:.2f} US dollars, or "
+    end = " with replies of max_output_tokens"
+    assert whole(*asked) == f"{expected}{900 * 0.5:.2f}{end}"
+    # two rounds of 100 dollars for queries and spares; the readers' budget is never reached
+    assert whole(*asked, *budgets) == f"{expected}{200 + 360 * 0.5:.2f}{end} within the budgets"
+    unknown = whole(*asked, "post_process.blind_reader=openai:other", "evaluate.judge=openai:mine")
+    assert unknown.startswith("1,260 requests") and unknown.endswith(
+        "; without a price: blind_reader; not counted: judge"
+    )
+
+
 def test_plan_counts_targets_and_pictures(tmp_path: Path) -> None:
     sets = {
         "evaluate.questions": "none.json",

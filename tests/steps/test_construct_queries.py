@@ -11,12 +11,13 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 import pytest
-from coco_folder import annotation, coco, write
+from coco_folder import annotation, changed, coco, write
 from PIL import Image, ImageOps
 from project import COCO_MINI
 from scipy.stats import chisquare
 from tiny_models import save_tiny_clip
 
+from dataengine_lib.annotations.teacher import UNPROVEN_REPLY, AnnotationsTeacher
 from dataengine_lib.chat.prices import estimate_tokens
 from dataengine_lib.core.records import Query
 from dataengine_lib.embeddings.encoder import Encoder, load_encoder
@@ -25,7 +26,15 @@ from dataengine_lib.images.copies import COPY
 from dataengine_lib.playground.server import message_text, serve
 from dataengine_lib.queries.image_search import UNREADABLE_IMAGE
 from dataengine_lib.queries.query_pool import EARLIER_ROUND
-from dataengine_lib.queries.type_shares import NO_CASES, NO_CASES_FOR_TARGET, POOL_EMPTY, TOO_LONG
+from dataengine_lib.queries.type_shares import (
+    NO_CASES,
+    NO_CASES_FOR_TARGET,
+    NOT_WRITTEN,
+    NOT_WRITTEN_FOR_TARGET,
+    POOL_EMPTY,
+    TOO_LONG,
+    UNCOVERED,
+)
 from dataengine_lib.questions.evaluation_images import EVALUATION_IMAGE, NEAR_DUPLICATE
 from dataengine_lib.report.gallery import query_gallery
 from dataengine_lib.report.queries.causes import cause_table
@@ -574,6 +583,49 @@ def test_real_photos_and_bad_cases_as_published(world: SimpleNamespace) -> None:
     assert all((COCO_MINI / query.image_path).is_file() for query in result.queries)
     shown = {path.name for preview in result.preview for path, _ in preview.neighbours}
     assert shown and not shown & {photo.name for photo in photos}
+
+
+def test_only_what_the_teacher_can_write_is_asked_about(world: SimpleNamespace) -> None:
+    cases = {
+        "object_localization": [case(0, image_id=1), case(1, image_id=2)],  # of the one dog in every picture
+        "spatial_relationship": [case(2, image_id=3)],  # takes two things
+        "image_quality": [case(3, image_id=4), case(4, image_id=5)],
+        "image_emotion": [case(5, image_id=6)],
+    }
+    write(world.root / "bad.json", cases)
+    left_third = [0, 0, 30, 50]
+    changed(
+        world.root / "pool", lambda content: [row.update(bbox=left_third) for row in content["annotations"]]
+    )
+    settings = {"weight": world.root / "w.json", "targets": {"image_emotion": 2}, "maxnum": 14}
+    write(world.root / "w.json", {"object_localization": 2, "spatial_relationship": 1, "image_quality": 1})
+    assert {query.question_type for query in world.run(**settings).queries} == set(cases)
+    decided = world.root / "decided.json"
+    write(decided, {"1": "use", "3": "never"})
+    result = world.run(**settings, served_by="annotations", example_decisions=decided, spare_share=0.5)
+    teacher = AnnotationsTeacher(world.root / "pool")
+    assert len(result.queries) == 8 and len(result.spares) == 4
+    for query in [*result.queries, *result.spares]:
+        assert query.question_type == "object_localization" and "1" in query.example_ids
+        assert teacher.write(query) != UNPROVEN_REPLY
+    shares = {kind: (share.filled, share.why_not) for kind, share in result.shares.items() if kind in cases}
+    assert shares == {
+        "object_localization": (8, ""),
+        "spatial_relationship": (0, UNCOVERED),
+        "image_quality": (0, NOT_WRITTEN),
+        "image_emotion": (0, NOT_WRITTEN_FOR_TARGET),
+    }
+    assert {
+        "2 of 5 bad cases get no queries, as teacher annotations writes no questions of their types: image_quality 1, "
+        "image_emotion 1",
+        f"8 of 14 queries were written: {UNCOVERED} (4), {NOT_WRITTEN_FOR_TARGET} (2)",
+        f"4 of 6 spare queries were written: 2 {UNCOVERED}",
+    } <= {*result.warnings}
+    # the images of bad cases that are left out are left out as well
+    assert world.run(**settings, served_by="annotations").left_out == world.run(**settings).left_out
+    write(world.root / "bad.json", {"image_quality": cases["image_quality"]})
+    with pytest.raises(DataEngineError, match=r"of none of the types with bad cases \(image_quality 2\)"):
+        world.run(served_by="annotations")
 
 
 def test_targets_set_by_hand_go_before_the_weights(world: SimpleNamespace) -> None:

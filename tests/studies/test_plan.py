@@ -35,6 +35,36 @@ def test_shared_steps_are_counted_once_and_the_teacher_is_asked_once(tmp_path: P
     assert lines[0].startswith("12 runs of 4 arms with 3 seeds") and "56 steps to make, 31 shared" in lines[0]
     costs = {line.split()[0]: line.split()[-2] for line in lines if line.endswith("0.00")}
     assert costs == {"a": "540", "longer": "0", "uniform": "540", "base_only": "0", "all": "1,080"}
+    free = "0.00 US dollars, or 0.00 with replies of max_output_tokens"
+    assert f"spare queries, all arms: at most 1,080 requests, {free}" in lines
+    assert f"all of these with step 3's table: at most 2,160 requests, {free}" in lines
+
+
+def test_readers_judge_and_budgets_are_in_the_sum_of_a_study(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    prices = tmp_path / "prices.yaml"
+    prices.write_text(
+        "date: 2026-01-01\nmodels:\n  mine: {input: 0, output: 1000}\n"
+    )  # 2 dollars a reply at most
+    file.write_text(
+        f"study: s\nbase: {PROJECT_ROOT / 'params/demo.yaml'}\nrounds: 2\nseeds: 3\n"
+        "construct_queries: {maxnum: 180, spare_share: 0}\nevaluate: {judge: 'openai:mine'}\n"
+        f"arms: {{a: , read: {{post_process.second_reader: 'openai:mine', post_process.prices: {prices}}},"
+        f" limited: {{post_process.second_reader: 'openai:mine', post_process.prices: {prices},"
+        " post_process.budget_usd: 5}}\n"
+    )
+    lines = study_plan_lines(read_study(file), tmp_path / "out")
+    # 180 QAs in two rounds of three seeds; `read` and `limited` share the first round's replies with `a`
+    number = 2 * 3 * 2 * 180
+    assert f"second_reader, all arms: at most {number:,} requests, {number / 100:,.2f} US dollars, or" in (
+        found := "\n".join(lines)
+    )
+    assert f"{2 * number:,.2f} with replies of max_output_tokens" in found
+    assert any(line.startswith("judge is not counted: the file of questions ") for line in lines)
+    (whole,) = (line for line in lines if line.startswith("all of these with step 3's table: "))
+    # of each round and seed at most 5 dollars for `limited`
+    most = number + 2 * 3 * 5
+    assert f"or {most:,.2f} with replies of max_output_tokens within the budgets; not counted: judge" in whole
 
 
 def test_the_shipped_study_is_accepted_by_plan_and_doctor(

@@ -11,6 +11,7 @@ from dataengine_lib.queries.bad_cases import BadCase
 from dataengine_lib.queries.causes.naming import MOST_CHARACTERS
 from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.splits import DIAGNOSE
+from dataengine_lib.runs.checks.cost_parts import CostPart
 from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.checks.priced_requests import PricedRequests
 from dataengine_lib.runs.checks.questions import AskedQuestions
@@ -31,11 +32,25 @@ def cause_notes(
     `asked` is `asked_or_finding` of these steps.
     """
     queries: Any = first_configs(planned)["construct_queries"]
+    for part in cause_costs(planned, asked, rounds):
+        yield part.line
+        if part.requests is not None and queries.budget_usd is not None:
+            yield (
+                f"construct_queries.budget_usd stops cause_teacher in each round at {queries.budget_usd:g} US dollars"
+            )
+
+
+def cause_costs(
+    planned: Sequence[Planned], asked: AskedQuestions | Finding | None, rounds: int
+) -> Iterator[CostPart]:
+    """What the teacher of causes is asked over all rounds; nothing without one. See `cause_notes`."""
+    queries: Any = first_configs(planned)["construct_queries"]
     if queries.causes != "teacher":
         return
     model = queries.cause_teacher
     if not isinstance(asked, AskedQuestions):  # the check before a run says what is wrong with the file
-        yield f"cause_teacher is not counted: the file of questions that {model} is asked about does not exist yet"
+        line = f"cause_teacher is not counted: the file of questions that {model} is asked about does not exist yet"
+        yield CostPart("construct_queries", "cause_teacher", line)
         return
     tasks = asked.of_split(DIAGNOSE)
     prompts, reply_tokens = _prompts(tasks, queries, rounds, longest=False)
@@ -49,11 +64,8 @@ def cause_notes(
         queries.max_output_tokens,
         CAUSE_SCHEMA_TOKENS,
     )
-    yield f"cause_teacher: at most {requests.text()}, if every diagnose question is a bad case in each round"
-    if queries.budget_usd is not None:
-        yield (
-            f"construct_queries.budget_usd stops cause_teacher in each round at {queries.budget_usd:g} US dollars"
-        )
+    line = f"cause_teacher: at most {requests.text()}, if every diagnose question is a bad case in each round"
+    yield CostPart.of("construct_queries", "cause_teacher", requests, line)
 
 
 def _prompts(tasks: Sequence[Task], queries: Any, rounds: int, *, longest: bool) -> tuple[list[str], int]:

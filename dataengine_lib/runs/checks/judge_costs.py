@@ -7,6 +7,7 @@ from dataengine_lib.chat.budget import most_schema_tokens
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.core.records import OPEN, Answer, Question, most_accepted
 from dataengine_lib.evaluation.judge.verdicts import VERDICT_SCHEMA, judge_prompt
+from dataengine_lib.runs.checks.cost_parts import CostPart
 from dataengine_lib.runs.checks.finding import Finding
 from dataengine_lib.runs.checks.priced_requests import PricedRequests
 from dataengine_lib.runs.checks.questions import AskedQuestions
@@ -21,10 +22,25 @@ def judge_notes(planned: Sequence[Planned], asked: AskedQuestions | Finding | No
     `asked` is `asked_or_finding` of these steps.
     """
     config: Any = first_configs(planned)["evaluate"]
+    for part in judge_costs(planned, asked):
+        yield part.line
+        if part.requests is not None and config.judge_budget_usd is not None:
+            yield (
+                f"evaluate.judge_budget_usd stops the judge in each evaluation at {config.judge_budget_usd:g} US dollars"
+            )
+
+
+def judge_costs(planned: Sequence[Planned], asked: AskedQuestions | Finding | None) -> Iterator[CostPart]:
+    """What the judge is asked over all evaluations; nothing without one. See `judge_notes`."""
+    config: Any = first_configs(planned)["evaluate"]
     if not config.judge:
         return
     if not isinstance(asked, AskedQuestions):  # the check before a run says what is wrong with the file
-        yield f"judge is not counted: the file of questions whose answers {config.judge} grades does not exist yet"
+        yield CostPart(
+            "evaluate",
+            "judge",
+            f"judge is not counted: the file of questions whose answers {config.judge} grades does not exist yet",
+        )
         return
     evaluations = sum(item.step.name == "evaluate" for item in planned)
     prompts = [_prompt(task.question) for task in asked.tasks if task.question.answer_kind == OPEN]
@@ -38,9 +54,8 @@ def judge_notes(planned: Sequence[Planned], asked: AskedQuestions | Finding | No
         config.max_output_tokens,
         most_schema_tokens(VERDICT_SCHEMA),
     )
-    yield f"judge: at most {requests.text(f' in {evaluations:,} evaluations')}"
-    if config.judge_budget_usd is not None:
-        yield f"evaluate.judge_budget_usd stops the judge in each evaluation at {config.judge_budget_usd:g} US dollars"
+    line = f"judge: at most {requests.text(f' in {evaluations:,} evaluations')}"
+    yield CostPart.of("evaluate", "judge", requests, line)
 
 
 def _prompt(question: Question) -> str:

@@ -26,7 +26,7 @@ def check_pool(planned: Sequence[Planned]) -> Iterator[Finding]:
     if not wanted or not rounds[0].coco_dataset.is_dir():
         return
     try:
-        pool = _free_images(planned, rounds[0])
+        pool = free_images(planned, rounds[0])
     except DataEngineError as error:
         yield Finding("bad", _SUBJECT, str(error))
         return
@@ -48,8 +48,11 @@ def check_pool(planned: Sequence[Planned]) -> Iterator[Finding]:
         yield Finding("ok", _SUBJECT, f"{number}; {wanted:,} are asked for{each}")
 
 
-def _free_images(planned: Sequence[Planned], config: Any) -> QueryPool:
-    """The pool of round 1 without evaluation images and those of earlier runs' rounds."""
+def free_images(planned: Sequence[Planned], config: Any) -> QueryPool:
+    """The pool of round 1 without evaluation images and those of earlier runs' rounds; `config` is that of step 2.
+
+    Raises DataEngineError when the pool's folder or a file of questions cannot be read.
+    """
     images = read_pool(
         config.coco_dataset,
         min_side=config.min_side,

@@ -42,22 +42,35 @@ class PricedRequests:
         tokens = sum(map(estimate_tokens, prompts))
         return cls(table, model, len(prompts), tokens, most, reply_tokens, max_output_tokens)
 
+    @property
+    def usd(self) -> float | None:
+        """US dollars as expected, as if no input were cached; None without a price."""
+        price = self.table.of(self.model)
+        # 0: no tokens are counted at the lower price of cached input
+        return price.cost(self._prompt_tokens, 0, self.reply_tokens) if price else None
+
+    @property
+    def most_usd(self) -> float | None:
+        """US dollars with replies of `max_output_tokens`; None without a price."""
+        price = self.table.of(self.model)
+        if price is None:
+            return None
+        attached = self.images * image_tokens(price)
+        return price.most(self.most_text_tokens + attached, self.number * self.max_output_tokens)
+
+    @property
+    def _prompt_tokens(self) -> int:
+        return self.text_tokens + self.images * image_tokens(self.table.of(self.model))
+
     def text(self, where: str = "", replies: str = "") -> str:
         """`720 requests to openai:gpt-4.1, 1,234,000 prompt tokens (prices as of …)`.
 
         `where` follows the model's name, `replies` the price and says which replies it is the price of.
         """
         price = self.table.of(self.model)
-        attached = self.images * image_tokens(price)
-        prompt_tokens = self.text_tokens + attached
         usd = "price not known"
-        if price:
-            # 0: no tokens are counted at the lower price of cached input
-            expected = price.cost(prompt_tokens, 0, self.reply_tokens)
-            most = price.most(self.most_text_tokens + attached, self.number * self.max_output_tokens)
-            usd = f"prices as of {self.table.date}: {expected:,.2f} US dollars{replies}"
-            usd += f", at most {most:,.2f} with {self.max_output_tokens:,} output tokens each"
+        if self.usd is not None and self.most_usd is not None:
+            usd = f"prices as of {self.table.date}: {self.usd:,.2f} US dollars{replies}"
+            usd += f", at most {self.most_usd:,.2f} with {self.max_output_tokens:,} output tokens each"
         each = f", {image_tokens(price):,} for each image" if self.images else ""
-        return (
-            f"{self.number:,} requests to {self.model}{where}, {prompt_tokens:,} prompt tokens{each} ({usd})"
-        )
+        return f"{self.number:,} requests to {self.model}{where}, {self._prompt_tokens:,} prompt tokens{each} ({usd})"

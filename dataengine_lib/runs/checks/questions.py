@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dataengine_lib.core.records import NO_TYPE
+from dataengine_lib.core.records import NO_TYPE, Question
 from dataengine_lib.core.statistics import FEW_OF_TYPE, FEW_QUESTIONS, half_width
 from dataengine_lib.core.text import first_named
 from dataengine_lib.errors import DataEngineError
@@ -62,6 +62,13 @@ def asked_questions(planned: Sequence[Planned]) -> AskedQuestions | None:
     kept = classify is None or classify.keep_known
     typed = kept and all(task.question.question_type not in ("", NO_TYPE) for task in tasks)
     return AskedQuestions(file, tasks, content.unanswered, typed)
+
+
+def planned_questions(config: Any) -> list[Question]:
+    """The usable questions of step 0's or 1's file, as that step will read it; `config` is the step's."""
+    fields = {name: getattr(config, name) for name in ("type_field", "split_field") if hasattr(config, name)}
+    root = getattr(config, "image_root", None)
+    return read_question_file(config.questions, root, unanswered=True, **fields).questions
 
 
 def asked_or_finding(planned: Sequence[Planned]) -> AskedQuestions | Finding | None:

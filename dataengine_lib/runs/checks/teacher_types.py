@@ -1,74 +1,57 @@
-"""Before a run: which question types does the teacher write, and how many queries would it skip?"""
+"""Before a run: which question types does the teacher write, and how many queries would it skip or answer?"""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-from dataengine_lib.core.records import CHOICE
 from dataengine_lib.core.text import first_named
-from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation.weights import read_weights
-from dataengine_lib.questions.categories import read_categories, type_name
+from dataengine_lib.runs.checks.answerable import AnswerableQueries, answerable_queries
 from dataengine_lib.runs.checks.finding import Finding
-from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
 from dataengine_lib.runs.checks.questions import AskedQuestions
-from dataengine_lib.runs.workflow import Planned, first_configs
+from dataengine_lib.runs.workflow import Planned
+
+TEACHER_SUBJECT = "teacher of generate_qa"
+_ENOUGH = 0.5  # of the queries asked for: with fewer answered, the teacher or the images hardly fit
 
 
 def check_teacher_types(
     planned: Sequence[Planned], asked: AskedQuestions | Finding | None
 ) -> Iterator[Finding]:
-    """A finding where the built-in teachers write only some types of a round's queries; models write any type.
+    """A finding where the built-in teachers write only some types, or about some images; models write about any.
 
     `asked` is `asked_or_finding` of these steps. The queries are shared out by targets and by the weights that an earlier
     run has left; without these, equally.
     """
-    steps = first_configs(planned)
-    queries, teacher = steps.get("construct_queries"), steps.get("generate_qa")
-    if queries is None or teacher is None or teacher.teacher not in ("annotations", "playground"):
+    found = answerable_queries(planned, asked)
+    if found is None:
         return
-    serves = _serves(teacher.teacher, _answer_kinds(asked))
-    wanted = expected_queries(_weights(planned, queries), queries.targets, queries.maxnum)
-    missing = [name for name, number in wanted.items() if number and not serves(type_name(name))]
-    if not missing:
+    missing = [name for name, number in found.wanted.items() if number and name not in found.written]
+    types = sum(map(bool, found.wanted.values()))
+    if not found.restricted or (missing and len(missing) == types):
+        if missing:
+            yield _skipped(found, missing, types)
         return
-    types = sum(map(bool, wanted.values()))
-    skipped = round(sum(wanted[name] for name in missing))
-    yield Finding(
-        "bad" if len(missing) == types else "warn",
-        "teacher of generate_qa",
-        f"{teacher.teacher} answers {types - len(missing)} of {types} types; about {skipped:,} of "
-        f"{queries.maxnum:,} queries a round would be skipped: {first_named(missing)}; set targets or another teacher",
-    )
-
-
-def _weights(planned: Sequence[Planned], queries: Any) -> dict[str, float]:
-    """By type: those of the last evaluated round; equal ones where there is none, or its file is damaged."""
-    names = read_categories(queries.categories).names
-    try:
-        return read_weights(latest_weights(planned), names, warn=lambda line: None)
-    except DataEngineError:  # step 1 will write the file anew
-        return dict.fromkeys(names, 1.0)
-
-
-def _answer_kinds(asked: AskedQuestions | Finding | None) -> set[str]:
-    """The kinds of the questions that will be asked; multiple choice while their file is not there or damaged."""
-    if not isinstance(asked, AskedQuestions):
-        return {CHOICE}
-    return {task.question.answer_kind or CHOICE for task in asked.tasks}
-
-
-def _serves(teacher: str, kinds: set[str]) -> Callable[[str], bool]:
-    """Whether a built-in teacher writes questions of a type, of one of `kinds`."""
-    of_choices: Iterable[str]
-    if teacher == "annotations":
-        from dataengine_lib.annotations.other_kinds import has_writer as others
-        from dataengine_lib.annotations.teacher import WRITERS_BY_TYPE
-
-        of_choices = WRITERS_BY_TYPE
+    text = f"{found.teacher} answers {types - len(missing)} of {types} types"
+    if missing:
+        text += (
+            f", so no others are asked about (construct_queries.served_by; left out: {first_named(missing)})"
+        )
+    if not found.by_image:
+        if missing:
+            yield Finding("ok", TEACHER_SUBJECT, text)
+        return
+    answered, whole = sum(found.answered.values()), found.maxnum * found.rounds
+    text += f"; about {answered:,} of {whole:,} queries can be answered"
+    if answered >= _ENOUGH * whole:
+        yield Finding("ok", TEACHER_SUBJECT, text)
     else:
-        from dataengine_lib.playground.other_kinds import is_written as others
-        from dataengine_lib.playground.questions import QUESTION_WRITERS
+        yield Finding("warn", TEACHER_SUBJECT, f"{text}; add images, lower maxnum, or give another teacher")
 
-        of_choices = QUESTION_WRITERS
-    known = {type_name(kind) for kind in of_choices} if CHOICE in kinds else set()
-    return lambda name: name in known or (kinds != {CHOICE} and others(name))
+
+def _skipped(found: AnswerableQueries, missing: list[str], types: int) -> Finding:
+    """Queries that are asked in vain; with a teacher for none of the types, the run is."""
+    skipped = round(sum(found.wanted[name] for name in missing))
+    return Finding(
+        "bad" if len(missing) == types else "warn",
+        TEACHER_SUBJECT,
+        f"{found.teacher} answers {types - len(missing)} of {types} types; about {skipped:,} of "
+        f"{found.maxnum:,} queries a round would be skipped: {first_named(missing)}; set targets or another teacher",
+    )

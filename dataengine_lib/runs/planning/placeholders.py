@@ -44,6 +44,7 @@ def placeholder_values(
     until = experiment.head.until
     with_data = rounds if trains_on_new_data(experiment) else []
     queries = experiment.sections.get("construct_queries", {})
+    teacher = experiment.sections.get("generate_qa", {}).get("teacher")
     looks_for_causes = queries.get("causes", "none") != "none"
     evaluate, fine_tune = (experiment.sections.get(name, {}) for name in ("evaluate", "fine_tune"))
     first = in_playground(evaluate.get("student"), playground)
@@ -56,6 +57,8 @@ def placeholder_values(
         "here": out / place,
         "classified": out / "aokvqa_classified.json" if "classify_questions" in experiment.sections else None,
         "here with spares": out / place if queries.get("spare_share") else None,
+        # a model writes about anything, and the playground's types are those that its lessons are about
+        "covered teacher": teacher if teacher == "annotations" else None,
         "first student": first,
         "first adapter": first_adapter,
         "rounds before": with_data[:done],

@@ -65,8 +65,10 @@ def test_weights_that_are_pointers_and_an_adapter_given_as_student_are_named(tmp
 @pytest.mark.parametrize(
     ("settings", "mark", "words"),
     [
-        (["generate_qa.teacher=annotations", "construct_queries.maxnum=36"], "warn",
-         "annotations answers 10 of 18 types; about 16 of 36 queries a round would be skipped: "),
+        (["generate_qa.teacher=annotations", "construct_queries.maxnum=36", "construct_queries.served_by=null"],
+         "warn", "annotations answers 10 of 18 types; about 16 of 36 queries a round would be skipped: "),
+        (["generate_qa.teacher=annotations", "construct_queries.maxnum=36"], "ok",
+         "annotations answers 10 of 18 types, so no others are asked about (construct_queries.served_by; left out: "),
         (["generate_qa.teacher=annotations", "construct_queries.maxnum=5",
           "construct_queries.targets={image_quality: 5}"], "bad", "about 5 of 5 queries"),
         (["generate_qa.teacher=annotations", "construct_queries.maxnum=5",

@@ -1,0 +1,1 @@
+"""Which question types and images the built-in teachers can write about."""
