@@ -118,6 +118,8 @@ generate-qa|--input|aus gabe/queries ß.json|--output|aus gabe/replies ß.jsonl
 cancel-batches|--input|aus gabe/queries ß.json|--output|aus gabe/replies ß.jsonl
 post-process|--input|aus gabe/replies ß.jsonl|--output|aus gabe/train ß.json
     |--coco-dataset|{abs}/data_demo|--questions|{rel}/data_demo/aokvqa_v1p0_val_classified.json
+optimize-prompt|--input|aus gabe/queries ß.json|--template|v2|--output|aus gabe/studio ß
+    |--coco-dataset|{rel}/data_demo|--sample|2|--rounds|1
 export|all|--input|aus gabe/train ß.json|--output|aus gabe/export ß|--image-root|{rel}/data_demo
 export|label-studio|--input|aus gabe/train ß.json|--output|aus gabe/tasks ß|--image-root|{rel}/data_demo
 import-label-studio|annotated ß.json|--output|aus gabe/review a.json
@@ -167,7 +169,7 @@ def test_every_verb_works_from_a_foreign_folder(installed: Path, work: Path, tmp
     assert json.loads((here / "aus gabe" / "train ß.json").read_text())
     assert json.loads((here / "aus gabe" / "gains ß.json").read_text())["comparisons"]
     assert len(json.loads((here / "aus gabe" / "review ß.json").read_text())) == 2
-    for name in ("export ß", "tasks ß", "student ß", "imported ß", "note books ß"):
+    for name in ("export ß", "studio ß", "tasks ß", "student ß", "imported ß", "note books ß"):
         assert any((here / "aus gabe" / name).iterdir()), name
     assert [path.name for path in here.iterdir() if path.is_dir()] == ["aus gabe"]
     assert sum(path.is_file() for path in here.iterdir()) == 3, "the inputs that were put there"
