@@ -40,8 +40,8 @@ class StudioSettings(PaidChatSettings):
     """Model (openai:MODEL or playground), or several, that answers each QA once more, at a cost; empty: none."""
     seed: int = 0
     """Draws the held-out queries; sent with temperature to servers that sample."""
-    max_output_tokens: int = Field(2000, ge=1)
-    """Of one reply: a QA, a list of rules, or a reader's answer."""
+    rules_output_tokens: int = Field(2000, ge=1)
+    """Of one reply with a list of rules; max_output_tokens is that of a QA."""
     max_bad_share: float = Field(0.05, ge=0, le=1)
     """Stop when a larger share of the queries cannot be used."""
 

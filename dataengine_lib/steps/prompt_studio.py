@@ -41,6 +41,7 @@ _MADE_WITH = {
     *("teacher", "base_url", "temperature", "seed", "max_output_tokens"),
     *("image_root", "coco_dataset", "second_reader"),
 }
+_READER_TOKENS = 2000  # of a reader's reply, as in step 4
 _READER_PROMPT = "x" * 4000  # as long as most that a reader is asked
 
 
@@ -104,7 +105,7 @@ class PromptStudio:
         known = self.folder.trial(version.name, name)
         if known is not None and known.made_with == made_with:
             return known
-        self._check_affordable(settings.teacher, prompts)
+        self._check_affordable(settings.teacher, prompts, settings.max_output_tokens)
         write_json(self.replies / "gptvqa_prompt.json", list(asked.values()))
         shared = settings.model_dump(include=set(PaidChatSettings.model_fields))
         result = generate_qa(
@@ -155,10 +156,11 @@ class PromptStudio:
         prompt = revision_prompt(version.rules, marks, len(trial.outcomes), tried)
         self.replies.mkdir(parents=True, exist_ok=True)
         ledger = self.replies / _PROPOSALS
-        if known := RuleTeacher(spec, settings, ledger).known(prompt):
+        asked = settings.model_copy(update={"max_output_tokens": settings.rules_output_tokens})
+        if known := RuleTeacher(spec, asked, ledger).known(prompt):
             return known
-        self._check_affordable(spec, [prompt])
-        teacher = RuleTeacher(spec, settings, ledger, self._left_for(_PROPOSALS), settings.prices)
+        self._check_affordable(spec, [prompt], asked.max_output_tokens)
+        teacher = RuleTeacher(spec, asked, ledger, self._left_for(_PROPOSALS), settings.prices)
         proposal = teacher.propose(prompt)
         if teacher.model.budget.stopped:
             raise self._budget_spent()
@@ -226,7 +228,7 @@ class PromptStudio:
         """(the QAs that step 4's checks keep, what they drop) by the queries' ids; QAs are not compared with each other."""
         settings = self.settings
         for reader in settings.second_reader:
-            self._check_affordable(reader.model, [_READER_PROMPT])
+            self._check_affordable(reader.model, [_READER_PROMPT], _READER_TOKENS)
         checks = RecordChecks(
             CheckSettings(
                 image_root=settings.image_root or settings.coco_dataset,
@@ -237,7 +239,7 @@ class PromptStudio:
                 blind_classifier="off",
                 second_reader=settings.second_reader,
                 base_url=settings.base_url,
-                max_output_tokens=settings.max_output_tokens,
+                max_output_tokens=_READER_TOKENS,
                 budget_usd=self._left_for(_READERS),
                 prices=settings.prices,
                 seed=settings.seed,
@@ -276,13 +278,13 @@ class PromptStudio:
             raise self._budget_spent()
         return left
 
-    def _check_affordable(self, spec: str, prompts: Sequence[str]) -> None:
+    def _check_affordable(self, spec: str, prompts: Sequence[str], max_output_tokens: int) -> None:
         """Raise BudgetSpent when the most that one of the requests may cost is more than what is left."""
         budget, price = self.settings.budget_usd, read_prices(self.settings.prices).of(spec)
         if budget is None or price is None:  # without a price, what is asked says so
             return
         tokens = max(map(most_tokens, prompts)) + SCHEMA_TOKENS
-        dearest = price.most(tokens, self.settings.max_output_tokens, self.settings.service_tier or "")
+        dearest = price.most(tokens, max_output_tokens, self.settings.service_tier or "")
         if dearest > budget - self.spent_usd() and dearest > 0:
             raise self._budget_spent()
 

@@ -51,5 +51,7 @@ class RuleTeacher:
         # not asked once more: the key has the output limit, so a higher one is another request
         if reply.finish_reason == _CUT_OFF:
             limit = self.model.settings.max_output_tokens
-            return Proposal([], problem=f"the reply was cut off at {limit:,} tokens; raise max_output_tokens")
+            return Proposal(
+                [], problem=f"the reply was cut off at {limit:,} tokens; raise rules_output_tokens"
+            )
         return read_proposal(reply.text)
