@@ -12,6 +12,7 @@ from dataengine_lib.runs.checks.questions import asked_or_finding
 from dataengine_lib.runs.checks.teacher_types import check_teacher_types
 from dataengine_lib.runs.cost_plan import plan_lines
 from dataengine_lib.runs.parameters import read_experiment
+from dataengine_lib.runs.precheck import check_run
 from dataengine_lib.runs.workflow import STEPS, first_configs, plan
 from dataengine_lib.steps.construct_queries import construct_queries
 from dataengine_lib.steps.generate_qa import generate_qa
@@ -44,6 +45,9 @@ def test_most_queries_about_photos_are_kept_and_the_plan_says_how_many(
     expected = answerable_queries(steps, asked_or_finding(steps))
     assert expected is not None
     (finding,) = check_teacher_types(steps, asked_or_finding(steps))
+    notes: list[str] = []
+    check_run(planned().file, steps, 0, len(steps) - 1, PROJECT_ROOT / "notebooks", tmp_path, notes.append)
+    assert notes == [f"{finding.subject}: {finding.message}"], "what a run says first"
     lines = plan_lines(planned(), tmp_path)
     written = construct_queries(configs["construct_queries"])
     replies = generate_qa(configs["generate_qa"])
