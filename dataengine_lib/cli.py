@@ -216,20 +216,21 @@ def _doctor(
 
 @app.command("report")
 def _report(
-    run_dir: Annotated[
+    run: Annotated[
         Path,
         typer.Argument(
-            metavar="RUN_DIR",
-            help="folder of a run, such as reports/demo",
+            metavar="RUN",
+            help="folder of a run, such as reports/demo, or a notebook that papermill ran",
             autocompletion=complete_run_folder,
         ),
     ],
     open_report: OpenReport = False,
 ) -> None:
-    """Render a run's notebooks to HTML once more and update the index pages."""
+    """Render a run's notebooks to HTML once more and update the index pages; or write the page of one notebook."""
+    from dataengine_lib.runs.pages.lone_notebook import render_lone_notebook
     from dataengine_lib.runs.summary import render_run
 
-    rendered = render_run(run_dir)
+    rendered = render_lone_notebook(run) if run.suffix == ".ipynb" else render_run(run)
     typer.echo(rendered.page)
     print_warnings(rendered.warnings)
     if open_report:

@@ -175,16 +175,21 @@ def change_gallery(changes: Sequence[Any], image_root: Path | None) -> Gallery:
     pictures = Pictures()
 
     def card(row: Any) -> Card:
-        marks = {row.correct_choice_idx: "✓ right"}
-        for when, answer in (("before", row.before), ("after", row.after)):
-            # -1 is the place of no choice: an answer that names none is not marked
-            place = row.choices.index(answer) if answer in row.choices else -1
-            marks[place] = f"{marks.get(place, '✗')} · {when}"
-        made = _question(row, image_root, marks, pictures)
-        made.id, made.values = row.question_id, [kind_words(row.question_type)]
-        return made
+        return change_card(row, image_root, pictures)
 
     return make_gallery(in_turn(_by_type(changes)), card, pictures, filters=[_TYPE])
+
+
+def change_card(row: Any, image_root: Path | None, pictures: Pictures) -> Card:
+    """A question with the answers of two evaluations and the right one; its image is one of `pictures`."""
+    marks = {row.correct_choice_idx: "✓ right"}
+    for when, answer in (("before", row.before), ("after", row.after)):
+        # -1 is the place of no choice: an answer that names none is not marked
+        place = row.choices.index(answer) if answer in row.choices else -1
+        marks[place] = f"{marks.get(place, '✗')} · {when}"
+    made = _question(row, image_root, marks, pictures)
+    made.id, made.values = row.question_id, [kind_words(row.question_type)]
+    return made
 
 
 def cards(parts: Iterable[str]) -> Html:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from os.path import exists  # False for a name that is too long, where Path.exists raises
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from dataengine_lib.core.text import one_line
@@ -15,7 +15,7 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.report.galleries.page import PageGalleries, PageScript, gallery_css
 from dataengine_lib.report.pages.head import step_head
 from dataengine_lib.report.pages.notebook import shown_notebook, without_iri_grammar
-from dataengine_lib.report.pages.sections import contents
+from dataengine_lib.report.pages.sections import contents, unbroken
 from dataengine_lib.report.run_file import ShownRun, read_run
 from dataengine_lib.report.tables import SORTABLE, TEMPLATES, template_text
 from dataengine_lib.report.type_pages.anchors import TYPE_PAGE, with_type_links
@@ -35,12 +35,25 @@ def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None =
     and to all reports. `outputs` are the data files to link to, by default those that `run.json` names.
     Raises DataEngineError for a file that is no notebook, and where nbconvert is not whole.
     """
+    return render_with_notes(notebook, page, outputs).page
+
+
+class RenderedPage(NamedTuple):
+    """A page that was written, and what it says of results that are missing."""
+
+    page: Path
+    notes: list[str]
+
+
+def render_with_notes(
+    notebook: Path, page: Path, outputs: Sequence[Path] | None = None, notes: Sequence[str] = ()
+) -> RenderedPage:
+    """As `render_notebook`; `notes` stand at the top of the page, with those on cells that have not run."""
     run = _run_of(notebook)
     galleries = PageGalleries(_shown_folder(run))
     shown = shown_notebook(notebook, page_exporter(), galleries)
-    head = step_head(
-        shown.metadata, run[0] if run else None, _label(notebook, run[1]) if run else "", shown.facts
-    )
+    head = step_head(shown, run[0] if run else None, _label(notebook, run[1]) if run else "")
+    missing = [*([shown.not_run] if shown.not_run else []), *notes]
     body = render_template("step.html.j2", shown=shown, head=head)
     if run:
         body = with_type_links(body, _href(run[1] / TYPE_PAGE, notebook.absolute().parent))
@@ -50,14 +63,19 @@ def render_notebook(notebook: Path, page: Path, outputs: Sequence[Path] | None =
         _title(notebook, run),
         body,
         links=_links(notebook, run, failed=bool(shown.failed)),
-        notes=run[0].notes if run else [],
+        notes=[*missing, *(run[0].notes if run else [])],
         files=[file_link(path, page.parent) for path in outputs if exists(path)],
         script=galleries.script(),
     )
     with replacing(page, "w") as stream:
         # a notebook may hold half of a surrogate pair, which no file can
         stream.write(content.encode("utf-8", "replace").decode("utf-8"))
-    return page
+    return RenderedPage(page, missing)
+
+
+def belongs_to_run(notebook: Path) -> bool:
+    """Whether the notebook is that of a step of a run."""
+    return _run_of(notebook) is not None
 
 
 def page_html(
@@ -105,14 +123,17 @@ def render_template(name: str, /, **values: Any) -> str:
 @cache
 def _environment() -> "Environment":
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup, escape
 
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["unbroken"] = lambda text: Markup(unbroken(str(escape(text))))
+    return made
 
 
 @cache
@@ -139,14 +160,18 @@ def page_exporter() -> "HTMLExporter":
 
 
 def _run_of(notebook: Path) -> tuple[ShownRun, Path] | None:
-    """The run that the notebook belongs to, and its folder; None without a run, and where its file is damaged."""
+    """The run that the notebook is a step of, and its folder; None without one, and where its file is damaged."""
     # reports/demo/6_compare_rounds.ipynb or reports/demo/round1/1_evaluate.ipynb
     for folder in (notebook.absolute().parent, notebook.absolute().parent.parent):
         if (folder / "run.json").is_file():
             try:
-                return read_run(folder), folder
+                run = read_run(folder)
             except DataEngineError:
                 return None  # or of another program, in the folder above
+            # a notebook beside it that papermill ran alone is no step of it
+            label = _label(notebook, folder)
+            of_run = not run.steps or any(step.label == label for step in run.steps)
+            return (run, folder) if of_run else None
     return None
 
 

@@ -13,12 +13,17 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.rounds.figures import Figures, GainVerdict
 from dataengine_lib.evaluation.rounds.verdicts import verdict_words
 from dataengine_lib.report.html import file_link, page_html, plain_label, render_template
+from dataengine_lib.report.index_pages.cautions import cautions
+from dataengine_lib.report.index_pages.changed import changed_cards
+from dataengine_lib.report.index_pages.run_story import kept_counts, run_story
+from dataengine_lib.report.index_pages.runs_table import Unusual, run_cells
 from dataengine_lib.report.names import MOST_ROWS, plain_name
 from dataengine_lib.report.pages.run_head import run_head
 from dataengine_lib.report.pages.watched import RunningStep, reload_script
 from dataengine_lib.report.rounds.small_chart import small_round_chart
 from dataengine_lib.report.run_file import ShownRun, ShownStep, read_run
 from dataengine_lib.report.type_pages.anchors import TYPE_PAGE, type_anchor, with_type_links
+from dataengine_lib.report.type_pages.funnel import funnel_parts, story_table
 
 _STATUS_TEXTS = {
     "done": "✓ done",
@@ -30,13 +35,15 @@ _STATUS_TEXTS = {
 }
 
 
-def write_run_index(folder: Path, watched: RunningStep | None = None) -> Path:
-    """Write `<run>/index.html`: status, main figures, accuracy per type, and a table of rounds and steps.
+def write_run_index(folder: Path, watched: RunningStep | None = None, image_root: Path | None = None) -> Path:
+    """Write `<run>/index.html`: main figures, from bad cases to changed questions, and a table of rounds and steps.
 
-    With `watched` it shows how far the step is and loads itself anew, as long as the run is running.
+    With `watched` it shows how far the step is and loads itself anew, as long as the run is running. `image_root` is where
+    the compared questions' image paths start, for the cards of what was fixed and broken.
     """
     run = read_run(folder)
     running = watched if run.status == "running" else None
+    figures = compared_figures(run, folder)
     steps = [_step(step, folder) for step in run.steps]
     # labels begin with the number of the step, so this is the order of the loop
     columns = sorted({step["step"] for step in steps})
@@ -45,7 +52,10 @@ def write_run_index(folder: Path, watched: RunningStep | None = None) -> Path:
     cells = {(step["place"], step["step"]): step for step in steps}
     body = render_template(
         "run_index.html.j2",
-        **_run(run, folder, ""),
+        **_run(run, folder, "", figures),
+        **_story(run, folder, figures),
+        changed=_changed(figures, folder, image_root),
+        compared=next((one["href"] for one in steps if one["step"] == "6_compare_rounds"), ""),
         columns=[(column, plain_label(column)) for column in columns],
         rows=[
             (plain_label(place) or "whole run", [cells.get((place, column)) for column in columns])
@@ -54,7 +64,7 @@ def write_run_index(folder: Path, watched: RunningStep | None = None) -> Path:
         steps=steps,
         seed=run.seed,
         error=run.error or "",
-        types=_type_links(run, folder),
+        types=_type_links(figures, folder),
         head=run_head(run, folder),
         running=running,
     )
@@ -64,9 +74,32 @@ def write_run_index(folder: Path, watched: RunningStep | None = None) -> Path:
     )
 
 
-def _type_links(run: ShownRun, folder: Path) -> list[dict[str, str]]:
+def _story(run: ShownRun, folder: Path, figures: Figures | None) -> dict[str, Any]:
+    """The bars of all rounds together and the table of the rounds; no bars before anything was asked."""
+    story = run_story(run, folder, figures)
+    compared = figures.comparisons[0] if figures else None
+    known = {"fixed": compared.overall.fixed, "broken": compared.overall.broken} if compared else {}
+    where = f" on {figures.split}" if figures and figures.split != "all" else ""
+    caption = f"fixed and broken{where} by the evaluation after the round" + (
+        f"; the bars compare {compared.after} with {compared.before}" if compared else ""
+    )
+    return {
+        "funnel": funnel_parts(story, known) if story.total("queries") else [],
+        "story_table": _markup(story_table(story, caption).text),
+    }
+
+
+def _changed(figures: Figures | None, folder: Path, image_root: Path | None) -> list[dict[str, Any]]:
+    """Cards of what the last evaluation fixed and broke, against the first."""
+    if figures is None:
+        return []
+    command = "/".join(folder.resolve().parts[-2:])  # none of the machine's folders above
+    shown = changed_cards(figures.comparisons[0], image_root, command)
+    return [part | {"cards": _markup(part["cards"])} for part in shown]
+
+
+def _type_links(figures: Figures | None, folder: Path) -> list[dict[str, str]]:
     """Links to the sections of the page of types, the type that was weakest at first before the others."""
-    figures = compared_figures(run, folder)
     if not isfile(folder / TYPE_PAGE):
         return []
     by_type = figures.rounds[0].by_type if figures else {}
@@ -77,23 +110,40 @@ def _type_links(run: ShownRun, folder: Path) -> list[dict[str, str]]:
     ]
 
 
-def write_index(reports: Path) -> Path:
-    """Write `reports/index.html`: every run in a folder below it, latest first; runs that cannot be read are named."""
+def run_folders(reports: Path) -> list[Path]:
+    """The folders of runs below `reports`, by name; their `run.json` may be damaged."""
+    return [file.parent for file in sorted(reports.glob("*/run.json"))]
+
+
+def write_index(reports: Path, unusual: Unusual | None = None) -> Path:
+    """Write `reports/index.html`: every run in a folder below it, latest first; runs that cannot be read are named.
+
+    `unusual` is what `runs.compared.unusual` finds. A study in a folder below it is linked to.
+    """
     runs, broken = [], []
-    for file in sorted(reports.glob("*/run.json")):
+    for folder in run_folders(reports):
         try:
-            runs.append(_run(read_run(file.parent), file.parent, quote(f"{_name(file.parent)}/")))
+            run = read_run(folder)
         except DataEngineError as error:
             # damaged, or of another program: the other runs are shown all the same
             broken.append(str(error))
+            continue
+        figures = compared_figures(run, folder)
+        cells = run_cells(run, folder, figures, kept_counts(run, folder), unusual or {})
+        runs.append(_run(run, folder, quote(f"{_name(folder)}/"), figures) | cells)
     runs.sort(key=lambda run: str(run["started"]), reverse=True)
-    body = render_template("all_index.html.j2", runs=runs, broken=broken)
+    studies = [
+        {"name": _name(page.parent), "href": quote(f"{_name(page.parent)}/{page.name}")}
+        for page in sorted(reports.glob("*/7_study.html"))
+    ]
+    body = render_template("all_index.html.j2", runs=runs, studies=studies, broken=broken)
     return _write(reports / "index.html", "All reports", body, [], [])
 
 
-def _run(run: ShownRun, folder: Path, start: str) -> dict[str, Any]:
+def _run(run: ShownRun, folder: Path, start: str, figures: Figures | None) -> dict[str, Any]:
     """What both pages show of a run; `start` begins the links to its pages."""
-    figures = compared_figures(run, folder)
+    careful = cautions(kept_counts(run, folder), figures)
+    warnings = len(run.warnings or []) + sum(len(step.warnings or []) for step in run.steps)
     return {
         "name": run.run or _name(folder),
         "href": quote(f"{_name(folder)}/index.html"),
@@ -104,9 +154,8 @@ def _run(run: ShownRun, folder: Path, start: str) -> dict[str, Any]:
         "rounds": run.rounds,
         "notes": run.notes,
         "warnings": run.warnings or [],
-        "warned": _count(
-            len(run.warnings or []) + sum(len(step.warnings or []) for step in run.steps), "warning"
-        ),
+        "cautions": careful,
+        "warned": _count(warnings + len(careful), "warning"),
         "tiles": [*(_gains(figures) if figures else []), *_times(run)],
         "chart": _chart(figures, f"{start}{TYPE_PAGE}" if isfile(folder / TYPE_PAGE) else "")
         if figures
@@ -188,11 +237,15 @@ def _times(run: ShownRun) -> list[tuple[str, str]]:
 
 def _chart(figures: Figures, types: str) -> Any:
     """The small chart; a click on a row leads to the page of `types`, where there is one."""
-    from markupsafe import Markup
-
     rounds = figures.rounds
     drawn = small_round_chart(rounds[0].by_type, rounds[-1].by_type, len(rounds) - 1).text
-    return Markup(with_type_links(drawn, types) if types else drawn)
+    return _markup(with_type_links(drawn, types) if types else drawn)
+
+
+def _markup(html: str) -> Any:
+    from markupsafe import Markup
+
+    return Markup(html)
 
 
 def _write(

@@ -53,17 +53,24 @@ def reason_table(counts: PostProcessCounts) -> Html:
 
 
 def cost_table(counts: PostProcessCounts, replies: Path) -> Html:
-    """US dollars per kept question, in all and by type, from the `usage.json` beside the file of replies."""
+    """US dollars per kept question, in all and by type, from the `usage.json` beside the file of replies.
+
+    Types have the order of `kept_chart`, those without any QA come last.
+    """
     file = replies.with_name("usage.json")
     usage: UsageFile | None = read_json(file, UsageFile) if file.is_file() else None
     if usage is None or usage.output not in ("", replies.name):
         return table([], [], f"cost not known, because there is no usage.json for {replies.name} beside it")
-    usages: dict[str, Usage] = {"all": usage, **usage.per_question_type}
+    written = {kind: count.kept + count.dropped for kind, count in counts.by_type.items()}
+    by_written = sorted(
+        usage.per_question_type.items(), key=lambda row: (written.get(row[0], 0), row[0]), reverse=True
+    )
+    usages: dict[str, Usage] = {"all": usage, **dict(by_written)}
     kept = {"all": counts.kept, **{kind: count.kept for kind, count in counts.by_type.items()}}
     rows = []
     for kind, part in usages.items():
         number = kept.get(kind, 0)
-        each = None if part.cost_usd is None or not number else Figure(f"{part.cost_usd / number:.5f}")
+        each = None if part.cost_usd is None or not number else Figure(f"{part.cost_usd / number:.4g}")
         rows.append((plain_name(kind), part.requests, number, part.cost_usd, each))
     head = ["question type", "paid replies", "kept questions", "USD", "USD per kept question"]
     prices = f", prices of {usage.price_date}" if usage.price_date else ""

@@ -10,6 +10,10 @@ from dataengine_lib.core.files import read_json, shown_name
 from dataengine_lib.core.significance.sign_flip import equals_p
 from dataengine_lib.core.text import first_named
 from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.report.run_file import read_run
+from dataengine_lib.runs.compared.unusual import unusual_parameters
+from dataengine_lib.runs.manifest import read_manifest
+from dataengine_lib.runs.opened.image_roots import existing_folder
 from dataengine_lib.runs.opened.type_page import write_type_page
 from dataengine_lib.runs.state import RunState
 
@@ -75,15 +79,30 @@ def write_pages(folder: Path, watched: "RunningStep | None" = None) -> None:
     An `index.html` of another origin in the folder above, as may be with --out, is not replaced. A folder above that
     cannot be written has no such page.
     """
-    from dataengine_lib.report.index import write_index, write_run_index
+    from dataengine_lib.report.index import run_folders, write_index, write_run_index
 
-    write_run_index(folder, watched)
+    write_run_index(folder, watched, _image_root(folder))
     above = folder.resolve().parent
     page = above / "index.html"
     # the title that write_index gives its page
     with suppress(DataEngineError, OSError):  # the run itself is complete without that page
         if not page.exists() or "<title>All reports" in page.read_text(encoding="utf-8", errors="replace"):
-            write_index(above)
+            newest_first = sorted(run_folders(above), key=_started, reverse=True)
+            write_index(above, unusual_parameters(newest_first))
+
+
+def _image_root(folder: Path) -> Path | None:
+    """Where the image paths of the compared questions start; None before step 6, and where it is not there any more."""
+    made = read_manifest(folder / "6_compare_rounds.manifest.json")
+    root = made.parameters.get("image_root") if made else None
+    return existing_folder(Path(root), folder) if isinstance(root, str) else None
+
+
+def _started(folder: Path) -> str:
+    try:
+        return read_run(folder).started or ""
+    except DataEngineError:  # the page names it
+        return ""
 
 
 class Rendered(NamedTuple):

@@ -124,6 +124,17 @@ def test_every_row_has_its_figures_for_the_mouse_and_for_screen_readers():
     assert "row-" not in chart.svg + chart.narrow, "ids would be there twice in a page"
 
 
+def test_hatches_and_markers_of_the_two_drawings_are_apart():
+    # a browser draws nothing for what a visible drawing takes from a hidden one
+    chart = charts.kept_chart({"scene": SimpleNamespace(kept=3, dropped=2)})
+    wide, narrow = (
+        set(re.findall(r'<(?:pattern|path|clipPath) id="([^"]+)"', text))
+        for text in (chart.svg, chart.narrow)
+    )
+    assert wide and narrow and wide.isdisjoint(narrow)
+    assert set(re.findall(r"url\(#([^)]+)\)", chart.narrow)) <= narrow
+
+
 def test_a_chart_has_the_colours_of_the_page_and_a_saved_one_its_own():
     chart = charts.score_chart(SCORES, "Accuracy")
     assert "var(" not in chart.svg and BLUE in chart.svg

@@ -82,7 +82,7 @@ def test_a_report_links_steps_run_reports_and_files(run):
     for link in ("1_evaluate.html", "3_generate_qa.html", "../index.html", "../../index.html", "weight.json"):
         assert f'href="{link}"' in text
     assert "<title>demo · round 1 · 2 construct queries</title>" in text
-    assert 'checkpoint/</a> <span class="size">0.2 MB' in text and "never made" not in text
+    assert 'checkpoint/</a> <span class="size n">0.2 MB' in text and "never made" not in text
     assert "the teacher is a script &lt;script&gt;" in text and "<script" not in text
 
 

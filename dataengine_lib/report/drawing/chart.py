@@ -103,7 +103,9 @@ def _drawn(
     import matplotlib
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+    # the two drawings stand on one page: of parts with the same id, the hidden one's would be used, which shows nothing
+    salt = {"svg.hashsalt": "dataengine-narrow"} if narrow else {}
+    with matplotlib.rc_context(_STYLE | salt), warnings.catch_warnings():
         height = 1.35 + _ROW_HEIGHT * max(1.0, rows)
         size = (_NARROW_WIDTH, height + 0.4) if narrow else (_WIDTH, height)
         figure = Figure(figsize=size, layout="constrained")

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from dataengine_lib.core.notebook_folder import ORIGIN
 from dataengine_lib.core.text import duration
+from dataengine_lib.report.pages.notebook import ShownNotebook
+from dataengine_lib.report.pages.own_parameters import papermill_command
 from dataengine_lib.report.run_file import ShownRun
 
 _LONGEST = 300  # characters of a parameter's value
@@ -24,18 +25,15 @@ class Head:
     versions: str = ""
 
 
-def step_head(
-    metadata: Mapping[str, Any], run: ShownRun | None, label: str, given: Mapping[str, str]
-) -> Head:
-    """The head of a step's page, from the `metadata` that papermill wrote into its notebook and the run it belongs to.
+def step_head(shown: ShownNotebook, run: ShownRun | None, label: str) -> Head:
+    """The head of a step's page, from its notebook and from the run it belongs to.
 
-    `label` is the step's in the run, such as `round1/1_evaluate`; `given` is what the step's conclusion says of its data
-    and cost. What nothing says is left out.
+    `label` is the step's in the run, such as `round1/1_evaluate`. The date and the duration are papermill's, data and cost
+    those that the conclusion names. What nothing says is left out.
     """
-    made = metadata.get("papermill")
+    made = shown.metadata.get("papermill")
     made = made if isinstance(made, Mapping) else {}
-    parameters = made.get("parameters")
-    parameters = parameters if isinstance(parameters, Mapping) else {}
+    parameters, given = shown.parameters, shown.facts
     started, seconds = made.get("start_time"), made.get("duration")
     facts = [
         ("student", _student(parameters) or (run.student if run else "")),
@@ -49,8 +47,12 @@ def step_head(
     step = f" --from {shlex.quote(label)} --to {shlex.quote(label)}" if label else ""
     return Head(
         facts=[(name, value) for name, value in facts if value],
-        command=f"{run.command}{step}" if run and run.command else "",
-        parameters=[(str(name), _shown(value)) for name, value in parameters.items() if name != ORIGIN],
+        command=f"{run.command}{step}"
+        if run and run.command
+        else ""
+        if run
+        else papermill_command(shown.metadata),
+        parameters=[(name, _shown(value)) for name, value in parameters.items()],
         versions=shown_versions(run),
     )
 

@@ -3,22 +3,25 @@
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dataengine_lib.core.file_kinds.looks_like import looks_like
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.report.galleries.gallery_data import GALLERY_MIME
 from dataengine_lib.report.galleries.page import PageGalleries
+from dataengine_lib.report.pages.own_parameters import own_parameters, papermill_source
 from dataengine_lib.report.pages.sections import page_cells, unbroken, with_places
 from dataengine_lib.report.tables import METADATA_KEY, STYLE_METADATA, escaped
 
 if TYPE_CHECKING:
     from markupsafe import Markup
     from nbconvert.exporters import HTMLExporter
+
+_Read = TypeVar("_Read")
 
 # MIME types that a report shows. Widgets (progress bars) and scripts need a running kernel.
 _SHOWN = {"text/html", "text/plain", "text/markdown", "image/png", "image/jpeg", "image/svg+xml"}
@@ -61,10 +64,24 @@ class ShownNotebook:
     left_out: list[tuple[str, str]]
     facts: dict[str, str]
     metadata: dict[str, Any]
+    parameters: dict[str, Any]
+    not_run: str
 
 
 def shown_notebook(notebook: Path, exporter: "HTMLExporter", galleries: PageGalleries) -> ShownNotebook:
     """As `_shown_parts`. Raises DataEngineError for a file that is no notebook."""
+    return _of_book(notebook, lambda book: _shown_parts(book, exporter, galleries))
+
+
+def made_from(notebook: Path) -> tuple[str, dict[str, Any]]:
+    """The path of the notebook that papermill executed, empty where another program did, and the parameters.
+
+    Raises DataEngineError for a file that is no notebook.
+    """
+    return _of_book(notebook, lambda book: (papermill_source(book.metadata), own_parameters(book)))
+
+
+def _of_book(notebook: Path, read: Callable[[Any], _Read]) -> _Read:
     with without_iri_grammar():
         import nbformat
 
@@ -72,7 +89,7 @@ def shown_notebook(notebook: Path, exporter: "HTMLExporter", galleries: PageGall
         with warnings.catch_warnings():
             # of cells without an id or with one that is there twice, which nbformat corrects
             warnings.simplefilter("ignore")
-            return _shown_parts(nbformat.read(str(notebook), as_version=4), exporter, galleries)
+            return read(nbformat.read(str(notebook), as_version=4))
     # a damaged file makes nbformat and nbconvert stumble where they are: over a key, a type, a text
     except Exception as error:
         raise DataEngineError(
@@ -96,6 +113,7 @@ def _shown_parts(book: Any, exporter: "HTMLExporter", galleries: PageGalleries) 
         cell.outputs = [shown for output in cell.outputs if (shown := _shown(output, galleries)) is not None]
     # the state of widgets, which the page does not show
     book.metadata.pop("widgets", None)
+    parameters, not_run = own_parameters(book), "" if failed else _not_run(book.cells)
     cells = page_cells(book.cells, failed=bool(failed))
     parts = []
     for part in (cells.title, cells.conclusion, cells.rest):
@@ -113,7 +131,20 @@ def _shown_parts(book: Any, exporter: "HTMLExporter", galleries: PageGalleries) 
         cells.left_out,
         cells.facts,
         metadata,
+        parameters,
+        not_run,
     )
+
+
+def _not_run(cells: list[Any]) -> str:
+    """A sentence on cells without results, as in a notebook that was stopped or never run; empty where all have run."""
+    code = [cell for cell in cells if cell.cell_type == "code" and str(cell.source).strip()]
+    left = [cell for cell in code if not (cell.outputs or cell.get("execution_count"))]
+    if not left:
+        return ""
+    if len(left) == len(code):
+        return "This notebook has not been run: its results are missing. papermill runs it: papermill NOTEBOOK OUTPUT"
+    return f"{len(left)} of the notebook's {len(code)} cells have not been run: their results are missing."
 
 
 def _shown(output: Any, galleries: PageGalleries) -> Any | None:

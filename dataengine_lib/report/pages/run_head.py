@@ -68,16 +68,20 @@ def _data(run: ShownRun, folder: Path) -> str:
 
 def _cost(run: ShownRun, folder: Path) -> str:
     """What the teacher's replies of all rounds cost; empty where a price is not known."""
-    found = _read(run, folder, "usage.json", _Usage)
-    if not found:
+    cost, known = paid_cost(run, folder)
+    if cost is None:
         return ""
-    known = [one.cost_usd for one in found if one.cost_usd is not None]
-    replies = f"{sum(one.requests for one in found):,} replies of the teacher"
-    return (
-        f"{sum(known):.2f} US dollars for {replies}"
-        if len(known) == len(found)
-        else f"not known, for {replies}"
+    replies = (
+        f"{sum(one.requests for one in _read(run, folder, 'usage.json', _Usage)):,} replies of the teacher"
     )
+    return f"{cost:.2f} US dollars for {replies}" if known else f"not known, for {replies}"
+
+
+def paid_cost(run: ShownRun, folder: Path) -> tuple[float | None, bool]:
+    """US dollars of the teacher's replies of all rounds, None before the first; and whether every price is known."""
+    found = _read(run, folder, "usage.json", _Usage)
+    known = [one.cost_usd for one in found if one.cost_usd is not None]
+    return (sum(known) if found else None), len(known) == len(found)
 
 
 def _read(run: ShownRun, folder: Path, name: str, content: type[_Content]) -> list[_Content]:

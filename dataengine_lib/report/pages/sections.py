@@ -15,9 +15,12 @@ _CONCLUSION = "Conclusion"
 _EMPTY = re.compile(r'\s*(?:<div class="[^"<>]*">)?\s*<p class="empty">([^<>]*)</p>\s*(?:</div>)?\s*')
 _HEADING = re.compile(r'<h2 id="([^"<>]+)">(.*?)</h2>', re.DOTALL)
 _TAG = re.compile(r"<[^<>]*>")
-# outside of tags: 1,234; +8.3 points; 62.0 %; 62.0 % [50.1, 72.3]; p < 0.01; no digits of an entity such as &#x27;
+# outside of tags: 1,234; +8.3 points; 62.0 %; 62.0 % [50.1, 72.3]; [50.1, 72.3]; p < 0.01; no digits of an entity such
+# as &#x27;
+_INTERVAL = r"\[[+-]?[\d.,]+, [+-]?[\d.,]+\]"
 _NUMBER = re.compile(
-    r"(?<![\w.,&#-])(?:p (?:&lt;|=) )?[+-]?\d(?:[\d.,]*\d)?(?: ?%| points?| US dollars)?(?: \[[^\[\]<>]*\])?(?![^<>]*>)"
+    rf"(?:{_INTERVAL}|(?<![\w.,&#-])(?:p (?:&lt;|=) )?[+-]?\d(?:[\d.,]*\d)?(?: ?%| points?| US dollars)?"
+    r"(?: \[[^\[\]<>]*\])?)(?![^<>]*>)"
 )
 _MOST_ENTRIES, _ENTRY_WIDTH = 60, 60  # of the table of contents
 

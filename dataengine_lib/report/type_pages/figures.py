@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 class TypeRound:
     """One type in one round; None where it is not known, and for bad cases about which nothing was asked.
 
-    `trained` counts examples of the type's new QAs that the training drew, `cost_usd` US dollars of the replies. `fixed`
-    and `broken` compare the evaluation with the next one, on all questions that they share.
+    `after` is the evaluation after the last round, which is no round of its own. `trained` counts examples of the type's
+    new QAs that the training drew, `cost_usd` US dollars of the replies. `fixed` and `broken` compare the evaluation with
+    the next one, on all questions that they share.
     """
 
     round: int
@@ -24,14 +25,15 @@ class TypeRound:
     low: float | None = None
     high: float | None = None
     bad_cases: int | None = 0
-    queries: int = 0
-    replies: int = 0
-    kept: int = 0
-    dropped: int = 0
+    queries: int | None = 0
+    replies: int | None = 0
+    kept: int | None = 0
+    dropped: int | None = 0
     trained: int | None = None
     fixed: int | None = None
     broken: int | None = None
     cost_usd: float | None = None
+    after: bool = False
 
 
 @dataclass
@@ -79,8 +81,9 @@ def type_stories(
         counts: dict[str, Any] = {
             name: int(row[name]) for name in ("bad_cases", "queries", "replies", "kept", "dropped")
         }
-        if asked and number > max(asked):
-            counts["bad_cases"] = None
+        after = bool(asked) and number > max(asked)
+        if after:
+            counts = dict.fromkeys(counts)
         story.rounds.append(
             TypeRound(
                 number,
@@ -90,6 +93,7 @@ def type_stories(
                 fixed=changes[row["evaluation"], kind, "fixed"] if compared else None,
                 broken=changes[row["evaluation"], kind, "broken"] if compared else None,
                 cost_usd=costs.get((number, kind)),
+                after=after,
             )
         )
     for row in records.loc[~records["kept"], ["question_type", "reason"]].to_dict("records"):

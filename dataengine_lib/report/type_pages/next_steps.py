@@ -6,8 +6,8 @@ from dataengine_lib.core.statistics import FEW_OF_TYPE
 from dataengine_lib.evaluation.rounds.figures import GainVerdict
 from dataengine_lib.report.type_pages.figures import TypeStory, most_frequent
 
-_LITTLE_KEPT = 0.5  # share of kept QAs below which most of the money is lost
-_FEW_REPLIES = 10  # with fewer, the share of kept QAs says little
+LITTLE_KEPT = 0.5  # share of kept QAs below which most of the money is lost
+FEW_REPLIES = 10  # with fewer, the share of kept QAs says little
 
 
 def next_steps(story: TypeStory, gain: GainVerdict | None) -> list[str]:
@@ -41,7 +41,7 @@ def _on_queries(story: TypeStory) -> Iterator[str]:
 def _on_replies(story: TypeStory) -> Iterator[str]:
     kept, dropped = story.total("kept") or 0, story.total("dropped") or 0
     written = kept + dropped
-    if written < _FEW_REPLIES or kept / written >= _LITTLE_KEPT:
+    if written < FEW_REPLIES or kept / written >= LITTLE_KEPT:
         return
     why = ", ".join(f"{reason} ({number:,})" for reason, number in most_frequent(story.reasons, 2))
     yield (

@@ -10,20 +10,11 @@ from dataengine_lib.report.names import MOST_ROWS, plain_name
 from dataengine_lib.report.tables import Figure, Html, Link, percent, points, table
 from dataengine_lib.report.type_pages.anchors import type_anchor
 from dataengine_lib.report.type_pages.examples import TypeExamples
-from dataengine_lib.report.type_pages.figures import TypeRound, TypeStory, interval_words, most_frequent
+from dataengine_lib.report.type_pages.figures import TypeStory, interval_words, most_frequent
+from dataengine_lib.report.type_pages.funnel import funnel_parts, story_table
 from dataengine_lib.report.type_pages.next_steps import next_steps
 
 _FIRST = 8  # examples that are shown at a time
-# the parts of a type's path, and their names
-_FUNNEL = (
-    ("bad_cases", "bad cases"),
-    ("queries", "queries"),
-    ("replies", "replies"),
-    ("kept", "QAs kept"),
-    ("trained", "drawn in training"),
-    ("fixed", "questions fixed"),
-    ("broken", "questions broken"),
-)
 
 
 def type_page_values(
@@ -47,8 +38,8 @@ def type_page_values(
                 "name": plain_name(story.question_type),
                 "anchor": type_anchor(story.question_type),
                 "sentence": _sentence(story, gain, figures),
-                "funnel": _funnel(story),
-                "table": _rounds_table(story).text,
+                "funnel": funnel_parts(story),
+                "table": story_table(story).text,
                 "reasons": ", ".join(
                     f"{reason} ({number:,})" for reason, number in most_frequent(story.reasons)
                 ),
@@ -84,36 +75,6 @@ def _sentence(story: TypeStory, gain: GainVerdict | None, figures: Figures | Non
     change = points(gain.gain.gain, gain.gain.low, gain.gain.high).text
     says = verdict_words(gain.verdict, gain.gain.questions)
     return f"{words}: {change} points on {figures.split}, {says}."
-
-
-def _funnel(story: TypeStory) -> list[dict[str, Any]]:
-    """The parts with their sums over all rounds, and the width of their bars in %; unknown parts are left out."""
-    sums = {words: total for name, words in _FUNNEL if (total := story.total(name)) is not None}
-    widest = max(sums.values(), default=0) or 1
-    return [
-        {"words": words, "number": f"{int(total):,}", "width": round(100 * total / widest, 1)}
-        for words, total in sums.items()
-    ]
-
-
-def _rounds_table(story: TypeStory) -> Html:
-    rows = [
-        (
-            one.round,
-            Figure(interval_words(one)),
-            *(getattr(one, name) for name, _ in _FUNNEL),
-            one.cost_usd,
-            _price(one),
-        )
-        for one in story.rounds
-    ]
-    head = ["round", "accuracy", *(words for _, words in _FUNNEL), "US dollars", "per QA kept"]
-    return table(rows, head)
-
-
-def _price(one: TypeRound) -> Figure | None:
-    known = one.cost_usd is not None and one.kept
-    return Figure(f"{one.cost_usd / one.kept:.5f}") if known and one.cost_usd is not None else None
 
 
 def _all_table(stories: Sequence[TypeStory], gains: Mapping[str, GainVerdict]) -> Html:

@@ -9,6 +9,9 @@ import msgspec
 from dataengine_lib.runs.manifest import Manifest, read_manifest
 from dataengine_lib.runs.opened.round_folders import opened_rounds
 
+RUN = "RUN"
+"""What stands for the run's folder in a path that is shown."""
+
 _HASH = 8  # characters of a hash that are shown
 
 
@@ -40,7 +43,7 @@ def parameter_differences(
 
     def values(number: int, step: str) -> dict[str, Any] | None:
         manifest = steps[number].get(step)
-        return None if manifest is None else _seen_from(folders[number], manifest.parameters)
+        return None if manifest is None else seen_from(folders[number], manifest.parameters)
 
     return _differing(len(folders), steps, values)
 
@@ -74,14 +77,24 @@ def _differing(number: int, steps: Sequence[Mapping[str, Manifest]], values: Any
     return found
 
 
-def _seen_from(folder: Path, value: Any) -> Any:
-    """Paths below the run's folder without it, so that two runs' own files do not count as a difference."""
+def seen_from(folder: Path, value: Any) -> Any:
+    """The value with RUN for the run's folder in its paths, so that two runs' own files do not count as a difference.
+
+    A manifest has paths as they were where the run was started: `reports/demo/round1`, or from the root.
+    """
+    parts = folder.resolve().parts
+    # /home/ann/reports/demo, home/ann/reports/demo, ann/reports/demo, reports/demo, demo
+    names = [str(folder), *(str(Path(*parts[start:])) for start in range(len(parts)))]
+    return _with_run(names, value)
+
+
+def _with_run(names: Sequence[str], value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _seen_from(folder, inner) for key, inner in value.items()}
+        return {key: _with_run(names, inner) for key, inner in value.items()}
     if isinstance(value, list):
-        return [_seen_from(folder, inner) for inner in value]
+        return [_with_run(names, inner) for inner in value]
     if isinstance(value, str):
-        for name in (str(folder), str(folder.resolve())):
+        for name in names:
             if value == name or value.startswith(f"{name}/"):
-                return f"RUN{value[len(name) :]}"
+                return f"{RUN}{value[len(name) :]}"
     return value

@@ -37,16 +37,15 @@ def _write_page(compared: ComparedRuns, page: Path) -> None:
     for pair in compared.pairs:
         parts += _pair_parts(first, pair)
     names = [run.name for run in compared.runs]
-    parts += [
-        Html("<h2>Parameters that differ</h2>"),
-        _differences_table(
-            names, compared.parameters, "of the first round in which the step ran; RUN is the run's folder"
-        ),
-        Html("<h2>Data that differ</h2>"),
-        _differences_table(
-            names, compared.data, "inputs of the steps, by the first characters of their SHA-256"
-        ),
-    ]
+    parts += _differences(
+        names,
+        "parameters",
+        compared.parameters,
+        "of the first round in which the step ran; RUN is the run's folder",
+    )
+    parts += _differences(
+        names, "data", compared.data, "inputs of the steps, by the first characters of their SHA-256"
+    )
     with replacing(page, "w") as stream:
         stream.write(page_html(" and ".join(names), "\n".join(part.text for part in parts)))
 
@@ -86,13 +85,19 @@ def _pair_parts(first: str, pair: RunPair) -> list[Html]:
     return [
         Html(f"<h2>{escaped(pair.name)} against {escaped(first)}</h2><p>{escaped(words)}</p>"),
         Html(round_chart(pair.scores, title="Accuracy per question type, run by run")._repr_html_()),
-        gains_table(pair.comparison, f"{_METHOD} over the types"),
+        gains_table(pair.comparison, f"{_METHOD} over the types", pair.scores[0].by_type),
     ]
 
 
-def _differences_table(names: list[str], differences: list[RunDifference], caption: str) -> Html:
+def _differences(names: list[str], what: str, differences: list[RunDifference], caption: str) -> list[Html]:
+    """The section of parameters or data that differ; one line where none do."""
+    if not differences:
+        return [Html(f'<p class="empty">No {what} differ.</p>')]
     rows = [(one.name, *(_shown(value) for value in one.values)) for one in differences]
-    return table(rows, ["", *names], caption)
+    return [
+        Html(f"<h2>{what.capitalize()} that differ</h2>"),
+        table(rows, [what.removesuffix("s"), *names], caption),
+    ]
 
 
 def _shown(value: object) -> str:

@@ -9,9 +9,11 @@ from typer.testing import CliRunner
 from dataengine_lib.cli import app
 from dataengine_lib.core.files import write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.report.index_pages.runs_table import UnusualParameter
 from dataengine_lib.runs.compared.compare_runs import compare_runs, compared_sentences
-from dataengine_lib.runs.compared.differences import RunDifference
+from dataengine_lib.runs.compared.differences import RunDifference, seen_from
 from dataengine_lib.runs.compared.page import write_comparison
+from dataengine_lib.runs.compared.unusual import unusual_parameters
 from dataengine_lib.runs.manifest import Digest, Manifest
 
 HOSTILE = "<script>alert(1)</script>"
@@ -128,3 +130,33 @@ def test_wrong_folders_are_one_line(runs: list[Path], tmp_path: Path) -> None:
     write_json(tmp_path / "begun" / "run.json", {})
     with pytest.raises(DataEngineError, match="begun: has no evaluation yet"):
         compare_runs([runs[0], tmp_path / "begun"])
+
+
+def test_the_index_of_runs_names_what_most_others_set_to_something_else(
+    runs: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "torn").mkdir()
+    found = unusual_parameters([*runs, tmp_path / "torn"])
+    # each run's own paths are no difference, and a folder of no run has none
+    assert found == {run: [] for run in [*runs, tmp_path / "torn"]} | {
+        runs[1]: [UnusualParameter("construct_queries.topk", "50", "20")]
+    }
+    # of two, the first is the one that is compared with
+    assert unusual_parameters(runs[1::-1])[runs[0]] == [
+        UnusualParameter("construct_queries.topk", "20", "50")
+    ]
+
+
+def test_paths_of_a_run_are_the_same_wherever_it_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "reports" / "demo"
+    monkeypatch.chdir(tmp_path)
+    for name in (run, Path("reports/demo"), Path("demo")):
+        given = {"input": f"{name}/round1/a.json", "others": [str(name)], "pool": f"{name}s/coco", "topk": 5}
+        assert seen_from(run, given) == {
+            "input": "RUN/round1/a.json",
+            "others": ["RUN"],
+            "pool": f"{name}s/coco",
+            "topk": 5,
+        }

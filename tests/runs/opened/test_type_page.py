@@ -95,7 +95,10 @@ def test_a_type_is_followed_from_its_bad_cases_to_what_changed(run: Path) -> Non
         ("questions broken", "1"),
     ]
     assert "Dropped, most often because: skipped by the teacher (2)." in scene
-    assert "50.0 % [" in scene and "of 6 questions right at first" in scene
+    assert (
+        '<span class="n">50.0 % [' in scene
+        and 'of <span class="n">6</span> questions right at first' in scene
+    )
     for what in ("bad case, fixed", "bad case, still wrong", "broken", "kept QA", "dropped QA"):
         assert f'class="kind">{what}, ' in scene, what
     assert "dataengine trace r-1 --run " in scene and str(run) not in text
