@@ -91,7 +91,7 @@ def run_experiment(
         state.warnings = list(dict.fromkeys(warnings))
         for line in state.warnings:
             print_line(f"warning: {line}")
-        state.notes += notes
+        # on the console alone: what came of it is on the page of step 2
         for line in notes:
             print_line(f"note: {line}")
         run = _Run(out, notebooks, planned, state, print_line, shared, on_step, last, watch is not None)
