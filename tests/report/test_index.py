@@ -177,7 +177,7 @@ def test_a_run_is_followed_from_its_bad_cases_to_what_was_fixed_and_broken(tmp_p
     assert "dataengine trace q-0 --run " in text and str(tmp_path) not in text
     # what a reader has to be careful with
     assert f"of 1 of 2 question types, less than half of the QAs are kept: {'&lt;script&gt;'}" in text
-    assert "(8 of 22)." in text and "<script" not in text
+    assert "(8 of 22)." in text and EVIL not in text
     # an interval of 10 points is not too wide; one of 12 is
     assert "Cannot tell" not in text
     write_figures(folder, "unclear", low=-0.04, high=0.08)
