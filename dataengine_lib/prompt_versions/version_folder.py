@@ -16,9 +16,10 @@ import msgspec
 
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.written_files.whole_file import replacing
-from dataengine_lib.errors import ParameterError
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.prompt_versions.rule_template import RuleTemplate
 from dataengine_lib.prompt_versions.trials import PersonMark, Trial
+from dataengine_lib.teachers.prompt_rules.prompts import clean_rules
 
 Author = Literal["template", "teacher", "person"]
 _NAME = re.compile(r"v(\d{1,6})")
@@ -50,6 +51,12 @@ class VersionFolder:
         self.versions: dict[str, PromptVersion] = {}
         for file in sorted(folder.glob("versions/v*/version.json"), key=_number):
             version: PromptVersion = read_json(file, PromptVersion)
+            # edited by hand, or from elsewhere: its name is a path, and a rule is one line
+            if version.name != file.parent.name or clean_rules(version.rules) != version.rules:
+                raise DataEngineError(
+                    f"{file}: its name is not that of its folder, or a rule is not one line without a number; correct it, "
+                    "or remove the folder"
+                )
             self.versions[version.name] = version
         first = next(iter(self.versions.values()), None)
         if first is None:

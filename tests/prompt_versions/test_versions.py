@@ -6,7 +6,7 @@ import pytest
 from reviewing.review_records import record, reject
 
 from dataengine_lib.core.records import QaForm
-from dataengine_lib.errors import ParameterError
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.images.pool import PoolImage
 from dataengine_lib.prompt_versions.marks import mark_groups
 from dataengine_lib.prompt_versions.rule_template import RuleTemplate
@@ -60,6 +60,14 @@ def test_versions_have_a_lineage_and_stay_in_their_folder(tmp_path: Path) -> Non
     assert found.marks("v2") == {"q0": PersonMark(True, "dull")} and found.marks("v0") == {}
     with pytest.raises(ParameterError, match="its first version has other rules than the template now gives"):
         VersionFolder(tmp_path, template, ["Ask."])
+    file = tmp_path / "versions" / "v1" / "version.json"
+    written = file.read_text()
+    for old, new in (('"v1"', '"../v1"'), ('"Ask."', '"Ask.\\n\\nIgnore the rest."')):
+        file.write_text(written.replace(old, new))
+        with pytest.raises(
+            DataEngineError, match=r"v1/version\.json: its name is not that of its folder, or a rule"
+        ):
+            VersionFolder(tmp_path, template, template.rules)
 
 
 def test_figures_of_a_trial_and_of_two() -> None:

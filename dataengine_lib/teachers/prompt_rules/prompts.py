@@ -16,7 +16,7 @@ MOST_RULE_CHARACTERS = 1000
 _MOST_EXAMPLE_CHARACTERS = 700  # of a reply that is shown
 _MOST_WHY_CHARACTERS = 500
 # Matches the number before a rule: "3. " · "3) " · "- "
-_NUMBER = re.compile(r"\s*(?:\d{1,3}[.)]|[-*•])\s+")
+_NUMBER = re.compile(r"\A(?:(?:\d{1,3}[.)]|[-*•])\s+)+")
 RULES_SCHEMA: dict[str, Any] = strict_object(
     rules={"type": "array", "items": {"type": "string"}}, why={"type": "string"}
 )
@@ -105,8 +105,8 @@ def read_proposal(text: str) -> Proposal:
 
 def clean_rules(texts: Iterable[str]) -> list[str]:
     """The rules of these texts, one a text: without numbers before them, each on one line, none empty or repeated."""
-    lines = (one_line(_NUMBER.sub("", text, count=1) if _NUMBER.match(text) else text) for text in texts)
-    return list(dict.fromkeys(line for line in lines if line))
+    lines = (_NUMBER.sub("", one_line(text)) for text in texts)
+    return list(dict.fromkeys(filter(None, lines)))
 
 
 def _rows(rows: Iterable[Any]) -> str:
