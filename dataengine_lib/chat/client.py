@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from typing import Any, Self, overload
+from typing import Any, NoReturn, Self, overload
 
 import httpx2
 import msgspec
@@ -17,6 +17,7 @@ from dataengine_lib.chat.request_format import (
     RequestFormat,
     breaks_schema,
     estimated_tokens,
+    is_about_logprobs,
     may_refuse_schema,
     refuses_schema,
 )
@@ -111,14 +112,16 @@ class ChatClient:
         schema: dict[str, Any] | None = None,
         max_output_tokens: int | None = None,
         may_retry: MayRetry | None = None,
+        logprobs: bool = False,
     ) -> Reply:
         """The model's reply to `messages`, held to a strict JSON `schema` where the server can do that.
 
         Retries after connection errors, 408, 409, 429, 5xx and responses that are no chat completion, after a random
         pause that grows or the time of the server's Retry-After. A server that refuses the schema or a setting is
         asked at once without it; `Reply.structured` says whether the schema was used. `max_output_tokens` overrides
-        the client's own limit. `may_retry` is called before the retry of an attempt that got no response at all, which
-        may be billed.
+        the client's own limit. With `logprobs`, and no schema, the reply lists the most probable first tokens; a server
+        that refuses that many is asked for fewer. `may_retry` is called before the retry of an attempt that got no
+        response at all, which may be billed.
 
         Raises AskFailed if this request fails, TeacherStop if every other one would fail too.
         """
@@ -126,7 +129,13 @@ class ChatClient:
         while True:
             attempt += 1
             try:
-                reply, structured = await self._with_schema(messages, schema, max_output_tokens)
+                if logprobs:
+                    reply, structured = (
+                        await self._send(messages, None, max_output_tokens, logprobs=True),
+                        False,
+                    )
+                else:
+                    reply, structured = await self._with_schema(messages, schema, max_output_tokens)
                 return msgspec.structs.replace(reply, attempts=attempt, structured=structured)
             except (openai.APIError, TimeoutError, ValueError) as error:
                 # Servers repeat the key in error messages, and a notebook keeps tracebacks. So nothing is chained to
@@ -187,18 +196,35 @@ class ChatClient:
         return reply, False
 
     async def _send(
-        self, messages: list[dict[str, Any]], schema: dict[str, Any] | None, max_output_tokens: int | None
+        self,
+        messages: list[dict[str, Any]],
+        schema: dict[str, Any] | None,
+        max_output_tokens: int | None,
+        *,
+        logprobs: bool = False,
     ) -> Reply:
         """The server's reply; settings that it refuses are left out, now and in all later requests."""
-        # The loop ends, since each refusal drops or renames a setting for good.
+        # The loop ends, since each refusal drops, renames or lowers a setting for good.
         while True:
-            settings = dict(self.format.settings)
+            settings = {**self.format.settings, "top_logprobs": self.format.top_logprobs}
             try:
-                return await self._post(self.format.body(messages, schema, max_output_tokens))
+                body = self.format.body(messages, schema, max_output_tokens, logprobs=logprobs)
+                return await self._post(body)
             except (openai.APIStatusError, ErrorReply) as error:
                 # Another request may have learned of the refusal meanwhile: then the settings have changed already.
-                if self.format.settings == settings and not self.format.leave_out(self.read_error(error)):
+                if {**self.format.settings, "top_logprobs": self.format.top_logprobs} != settings:
+                    continue
+                read = self.read_error(error)
+                if logprobs and is_about_logprobs(read):
+                    if not self.format.list_fewer(read):
+                        self._stop(f"{self.where}: gives no log-probabilities ({read}); set rank to generate")
+                elif not self.format.leave_out(read):
                     raise
+
+    def _stop(self, problem: str) -> NoReturn:
+        """Let no other request through, and raise TeacherStop."""
+        self.rate_control.close(problem)
+        raise TeacherStop(problem) from None
 
     async def _post(self, body: dict[str, Any]) -> Reply:
         """Send one request when its turn has come; the rate control learns how it ended."""
@@ -289,5 +315,4 @@ class ChatClient:
             problem = (
                 f"{self.where}: cannot be reached ({reason}); start it or correct base_url, then run again"
             )
-            self.rate_control.close(problem)
-            raise TeacherStop(problem) from None
+            self._stop(problem)

@@ -1,6 +1,7 @@
 """The body of a chat completion, read as a Reply however loosely a server follows the format (steps 0, 1, 3 and 4)."""
 
 import json
+import math
 from contextlib import suppress
 from typing import Any
 
@@ -64,6 +65,7 @@ def read_completion(content: bytes | dict[str, Any]) -> Reply:
         # Through msgspec and back: NaN, which JSON files cannot hold, becomes null.
         usage=msgspec.json.decode(msgspec.json.encode(usage)),
         problem=_problem(end, reason, text, message, failure, _thought_tokens(usage)),
+        top_logprobs=_top_logprobs(first.get("logprobs")),
     )
 
 
@@ -161,6 +163,31 @@ def _text(value: Any) -> str:
         value = "".join(part["text"] for part in parts if isinstance(part.get("text"), str))
     # A lone surrogate (half of a character) cannot be written to a file or sent in a request; it becomes "?".
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _top_logprobs(value: Any) -> list[tuple[str, float]]:
+    """The most probable first tokens, each once, the most probable one first; empty where the server lists none.
+
+    OpenAI, vLLM, SGLang, llama.cpp: {"content": [{"token": " A", "logprob": -0.1, "top_logprobs": [{"token": …}]}]}.
+    Servers that answer in the form of text completions: {"top_logprobs": [{" A": -0.1, …}]}.
+    """
+    places = value.get("content") or value.get("top_logprobs") if isinstance(value, dict) else None
+    first = places[0] if isinstance(places, list) and places else None
+    if not isinstance(first, dict):
+        return []
+    if "top_logprobs" in first or "logprob" in first:
+        listed = first.get("top_logprobs")
+        # the token itself may not be among the most probable ones
+        rows = [*(listed if isinstance(listed, list) else []), first]
+        pairs = [(row.get("token"), row.get("logprob")) for row in rows if isinstance(row, dict)]
+    else:
+        pairs = list(first.items())
+    found: dict[str, float] = {}
+    for token, logprob in pairs:
+        if isinstance(token, str) and isinstance(logprob, int | float) and not math.isnan(logprob):
+            # a sum of rounded probabilities may be above 1, and -inf is no JSON
+            found.setdefault(_text(token), max(-9999.0, min(0.0, float(logprob))))
+    return sorted(found.items(), key=lambda pair: -pair[1])
 
 
 def _token_count(usage: dict[str, Any], *names: str) -> int:

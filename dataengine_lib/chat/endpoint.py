@@ -105,4 +105,5 @@ class Server:
             service_tier=mask.masked(reply.service_tier),
             usage=mask.masked_value(reply.usage),
             problem=self.shown(reply.problem),
+            top_logprobs=[(mask.masked(token), logprob) for token, logprob in reply.top_logprobs],
         )

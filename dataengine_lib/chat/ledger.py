@@ -24,7 +24,8 @@ class PaidReply(msgspec.Struct, kw_only=True, omit_defaults=True):
     `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`. `usd` is the price on the day of the reply;
     None where no price was known, and in files of versions that wrote none. `problem` says why a reply is no answer.
 
-    `most_usd` is the most that a reply without token counts may have cost; its `usd` is unknown.
+    `most_usd` is the most that a reply without token counts may have cost; its `usd` is unknown. `top_logprobs` are the
+    most probable first tokens with their log-probabilities, where they were asked for.
 
     Five kinds of rows are no replies: `finished` (a time) says that a run had sent every request by then,
     `lost_usd` what requests for `key` that got no reply may have cost (the server may bill them), and `question_type`
@@ -55,6 +56,7 @@ class PaidReply(msgspec.Struct, kw_only=True, omit_defaults=True):
     reserved: str = ""
     released: str = ""
     most_usd: float = 0.0
+    top_logprobs: list[tuple[str, float]] = []
 
 
 class LedgerRow(PaidReply, kw_only=True, omit_defaults=True):
@@ -103,11 +105,12 @@ class PaidTotal(msgspec.Struct):
     most_usd: float = 0.0
     closed: bool = False
     problem: str = ""
+    top_logprobs: list[tuple[str, float]] = []
 
     @property
     def failed(self) -> bool:
         """Whether no reply is an answer of the model at all: each is empty, or ended by an error."""
-        return self.finish_reason in ("empty", "error")
+        return self.finish_reason == "error" or (self.finish_reason == "empty" and not self.top_logprobs)
 
     def add(self, row: PaidReply, usd: float | None) -> None:
         """Count one more reply that cost `usd`."""
@@ -115,7 +118,7 @@ class PaidTotal(msgspec.Struct):
         end = reply_end(row.finish_reason, row.text)
         if not self.replies or end == "stop" or self.finish_reason != "stop":
             self.text, self.finish_reason, self.structured = row.text, end, row.structured
-            self.problem = row.problem
+            self.problem, self.top_logprobs = row.problem, row.top_logprobs
         self.max_output_tokens = max(self.max_output_tokens, row.max_output_tokens)
         self.request_id, self.closed = row.request_id, False
         self.replies += 1

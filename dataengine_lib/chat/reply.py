@@ -58,6 +58,7 @@ class Reply(msgspec.Struct, frozen=True):
     counts. `attempts` is how many requests it took, `seconds` the time of the last one. `structured` says that the
     server accepted the JSON schema that was sent along. `service_tier` is the one that the server names, or `default`
     where it refuses such a setting: it may serve a request at another tier, and price, than was asked for.
+    `top_logprobs` are the most probable first tokens with their log-probabilities, where they were asked for.
     """
 
     text: str
@@ -74,11 +75,12 @@ class Reply(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     service_tier: str = ""
     problem: str = ""
+    top_logprobs: list[tuple[str, float]] = []
 
     @property
     def failed(self) -> bool:
-        """Whether it is no answer of the model at all: empty, or ended by an error."""
-        return self.finish_reason in ("empty", "error")
+        """Whether it is no answer of the model at all: empty without probabilities, or ended by an error."""
+        return self.finish_reason == "error" or (self.finish_reason == "empty" and not self.top_logprobs)
 
     @property
     def has_token_counts(self) -> bool:

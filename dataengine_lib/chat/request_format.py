@@ -44,6 +44,10 @@ _NAMES_SCHEMA = re.compile(
 )
 _NO_JSON = "json_validate_failed"  # Groq's code where the model's own reply breaks the schema
 
+# Numbers of tokens to list: most of OpenAI, SGLang and llama.cpp, and less for servers that allow less.
+_TOP_LOGPROBS = (20, 10, 5)
+_LOGPROBS = re.compile(r"logprob", re.IGNORECASE)  # matches "top_logprobs" and "sample logprobs of 20"
+
 _PICTURE_TOKENS = 1000  # of one image; only limits of tokens per minute are kept with it
 
 
@@ -51,13 +55,15 @@ class RequestFormat:
     """Builds request bodies for `model`; what the server refuses is left out of all later ones.
 
     `settings` are the fields that go along with every request. `takes_schema` is None until the server has accepted or
-    refused a JSON schema, `refused` names the settings that the model does not accept.
+    refused a JSON schema, `refused` names the settings that the model does not accept. `top_logprobs` is how many tokens
+    are listed where log-probabilities are asked for.
     """
 
     def __init__(self, model: str, base_url: str, settings: ChatSettings) -> None:
         self.model = model
         self.takes_schema: bool | None = None
         self.refused: list[str] = []
+        self.top_logprobs = _TOP_LOGPROBS[0]
         new_limit = urlsplit(base_url).hostname == "api.openai.com" or _NEW_LIMIT_MODEL.search(model)
         self.settings: dict[str, Any] = {_LIMITS[bool(new_limit)]: settings.max_output_tokens}
         if settings.temperature is not None:
@@ -71,12 +77,16 @@ class RequestFormat:
         messages: list[dict[str, Any]],
         schema: dict[str, Any] | None = None,
         max_output_tokens: int | None = None,
+        *,
+        logprobs: bool = False,
     ) -> dict[str, Any]:
         """The request's body as JSON; `max_output_tokens` overrides the limit in the settings."""
         settings = dict(self.settings)
         if max_output_tokens is not None:
             settings |= {name: max_output_tokens for name in _LIMITS if name in settings}
         body = {"model": self.model, "messages": messages, **settings}
+        if logprobs:
+            body |= {"logprobs": True, "top_logprobs": self.top_logprobs}
         if schema is not None:
             named = {"name": "answer", "strict": True, "schema": schema}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
@@ -97,6 +107,17 @@ class RequestFormat:
                 self.refused.append(name)
                 return True
         return False
+
+    def list_fewer(self, error: ErrorBody) -> bool:
+        """List fewer tokens from now on, where an error says that so many are not allowed; False where it cannot help."""
+        fewer = [number for number in _TOP_LOGPROBS if number < self.top_logprobs]
+        refused = error.codes & _REFUSAL_CODES or (
+            _REFUSES.search(error.words) and not _WRONG_VALUE.search(error.words)
+        )
+        if refused or not fewer:
+            return False
+        self.top_logprobs = fewer[0]
+        return True
 
     def adapt(self, error: ErrorBody) -> bool:
         """Leave out the setting or the schema that an error refuses; True also where it was left out meanwhile."""
@@ -130,6 +151,13 @@ def refuses_schema(error: ErrorBody) -> bool:
     if error.status not in _REFUSAL_STATUSES or _NO_JSON in error.codes:
         return False
     return _FORMAT_FIELD in error.fields or _NAMES_SCHEMA.search(error.words) is not None
+
+
+def is_about_logprobs(error: ErrorBody) -> bool:
+    """Whether an error is about the log-probabilities that were asked for."""
+    return error.status in _REFUSAL_STATUSES and bool(
+        _LOGPROBS.search(f"{' '.join(error.fields)} {error.words}")
+    )
 
 
 def may_refuse_schema(error: ErrorBody) -> bool:

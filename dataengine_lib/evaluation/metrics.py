@@ -23,6 +23,7 @@ from dataengine_lib.evaluation.scores.yes_no import YesNoScores, yes_no_scores
 from dataengine_lib.evaluation.type_confusion import TypeConfusion, type_confusion
 from dataengine_lib.evaluation.weights import AccuracyRule, TypeCounts, WeightInterval, weight_table
 from dataengine_lib.questions.splits import DIAGNOSE, SPLITS
+from dataengine_lib.students.first_tokens import RankCounts
 
 _POINT_DECIMALS = 6  # of a sum of scores
 
@@ -66,10 +67,15 @@ class SplitScore(msgspec.Struct):
     circular: CircularScore | msgspec.UnsetType = msgspec.UNSET
 
 
+FIRST_TOKEN = "first token"
+"""The rank rule of a student on a server: options by the probability of the answer's first token."""
+
+
 class Metrics(msgspec.Struct):
     """`metrics.json`; `weights` are those of the diagnose split by every rule, empty without that split.
 
-    `source` says how predictions made elsewhere were read and joined, `usage` the tokens of a student on a server.
+    `source` says how predictions made elsewhere were read and joined, `usage` the tokens of a student on a server,
+    `ranked` how many of its questions were ranked by their first token, and for how many that says less.
     `unscored` counts the answers to questions of a test split, whose answers are not public: nothing is scored then.
     """
 
@@ -81,6 +87,7 @@ class Metrics(msgspec.Struct):
     source: str = ""
     usage: StudentUsage | None = None
     unscored: int = 0
+    ranked: RankCounts | msgspec.UnsetType = msgspec.UNSET
     judge: JudgeAgreement | msgspec.UnsetType = msgspec.UNSET  # of open-ended answers, where one was asked
     # absent where the probe is off
     blind: dict[str, BlindScores] | msgspec.UnsetType = msgspec.UNSET  # by split

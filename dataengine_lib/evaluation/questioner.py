@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -164,8 +164,7 @@ class Questioner:
         if self.options.rank == "generate":
             texts = self.student.generate(images, prompts, max_new_tokens=_WORD_TOKENS)
             return [_read_text(*written) for written in zip(tasks, texts, strict=True)]
-        student = cast("Student", self.student)  # EvaluateConfig allows `generate` alone for an ApiStudent
-        scores = student.rank(images, prompts, [_YES_NO] * len(tasks), "words")
+        scores = self.student.rank(images, prompts, [_YES_NO] * len(tasks), "words")
         return [self._best_choice(task, row) for task, row in zip(tasks, scores, strict=True)]
 
     def _ranked_texts(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
@@ -173,7 +172,7 @@ class Questioner:
         prompts, texts = zip(
             *((task.question.question, task.question.choices) for task in tasks), strict=True
         )
-        scores = cast("Student", self.student).rank(images, prompts, texts, "words")
+        scores = self.student.rank(images, prompts, texts, "words")
         return [self._best_choice(task, row) for task, row in zip(tasks, scores, strict=True)]
 
     def _asked_open(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
@@ -216,11 +215,12 @@ class Questioner:
         if self.options.rank == "generate":
             texts = self.student.generate(images, prompts, choices=choices, max_new_tokens=_CHOICE_TOKENS)
             return [_read_choice(*written) for written in zip(tasks, texts, choices, strict=True)]
-        student = cast("Student", self.student)  # EvaluateConfig allows `generate` alone for an ApiStudent
-        scores = student.rank(images, prompts, choices, self.options.rank)
+        scores = self.student.rank(images, prompts, choices, self.options.rank)
         return [self._best_choice(task, row) for task, row in zip(tasks, scores, strict=True)]
 
-    def _best_choice(self, task: Task, scores: list[float]) -> StudentAnswer:
+    def _best_choice(self, task: Task, scores: list[float] | AskFailed) -> Outcome:
+        if isinstance(scores, AskFailed):
+            return _no_answer(task, scores)
         if not all(map(isfinite, scores)):
             raise DataEngineError(
                 f"{self.file}: {task.row}: student {self.name} scores {scores}; "
@@ -280,8 +280,12 @@ def _combined(
 def _read_choice(task: Task, text: str | AskFailed, choices: list[str]) -> Outcome:
     """A student that declines to answer is wrong; one that could not be reached has not been asked."""
     if isinstance(text, AskFailed):
-        return StudentAnswer(None, written=str(text)) if text.declined else _not_answered(task, text)
+        return _no_answer(task, text)
     return read_answer(task.question, text.strip(), choices)
+
+
+def _no_answer(task: Task, failure: AskFailed) -> Outcome:
+    return StudentAnswer(None, written=str(failure)) if failure.declined else _not_answered(task, failure)
 
 
 def _read_text(task: Task, text: str | AskFailed) -> Outcome:

@@ -24,6 +24,7 @@ from dataengine_lib.evaluation.resumable import (
 )
 from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.questions.reader import QuestionRows
+from dataengine_lib.students.first_tokens import RankCounts
 
 if TYPE_CHECKING:
     from dataengine_lib.students.api_student import ApiStudent
@@ -109,6 +110,16 @@ class StudentSource:
     def usage(self) -> StudentUsage | None:
         """What a student on a server has used so far, for everything that it was asked."""
         return self._server.usage() if self._server else None
+
+    def ranked(self) -> RankCounts | None:
+        """Of a student on a server, how many questions its first tokens were ranked for; None where none was."""
+        counts = self._server.ranked if self._server else None
+        return counts if counts and counts.questions else None
+
+    @property
+    def ranks_texts(self) -> bool:
+        """Whether the student can score whole texts; one on a server scores first tokens alone."""
+        return self._server is None
 
     def answers(self, asked: Asked, tasks: list[Task], skipped: BadRows) -> dict[int, StudentAnswer]:
         """The student's answers by the tasks' places, a batch at a time; questions without one are added to `skipped`."""

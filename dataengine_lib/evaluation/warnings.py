@@ -56,6 +56,7 @@ def evaluation_warnings(
         )
         return [line for line in (_left_out(metrics), test_split) if line]
     found = [_left_out(metrics), _missing_split(metrics) if split == "all" else ""]
+    found.append(_ranked_first_tokens(metrics))
     # answers are in the order of the file; sorted is stable
     for name, of_split in groupby(sorted(answers, key=_split), key=_split):
         found += _split_warnings(name, metrics.splits[name], list(of_split))
@@ -135,3 +136,17 @@ def _missing_split(metrics: Metrics) -> str:
         else "so nothing can be compared later"
     )
     return f"no question is in the {missing[0]} split, {needs}; splits are by image, or set with split_field"
+
+
+def _ranked_first_tokens(metrics: Metrics) -> str:
+    """Where the tokens that a server lists say less than the probability of every option."""
+    ranked = metrics.ranked
+    if isinstance(ranked, msgspec.UnsetType) or not (ranked.missing or ranked.cannot_tell):
+        return ""
+    undecided = f"; {ranked.cannot_tell:,} have no most probable option and count as wrong" * bool(
+        ranked.cannot_tell
+    )
+    return (
+        f"in {ranked.missing:,} of {ranked.questions:,} questions the server lists no token of an option, whose score is "
+        f"the most that it can be{undecided}"
+    )

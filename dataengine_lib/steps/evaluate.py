@@ -19,7 +19,7 @@ from dataengine_lib.evaluation.bad_cases import BadCases, collect_bad_cases
 from dataengine_lib.evaluation.holdout_guard import check_holdout_not_shown
 from dataengine_lib.evaluation.judge.agreement import judge_agreement
 from dataengine_lib.evaluation.judge.judge import AnswerJudge
-from dataengine_lib.evaluation.metrics import Metrics, compute_metrics
+from dataengine_lib.evaluation.metrics import FIRST_TOKEN, Metrics, compute_metrics
 from dataengine_lib.evaluation.output_files import check_writable, write_evaluation
 from dataengine_lib.evaluation.probes.asking import ProbeSettings, ask_probes
 from dataengine_lib.evaluation.probes.panel import read_panel
@@ -75,7 +75,7 @@ class EvaluateConfig(StepConfig):
     type_field: str = ""
     """Key that holds a question's type; empty: question_type, or the format's own key."""
     rank: RankRule = "text"
-    """How the choice is found. text, letter: lowest mean token loss; generate: read from the written answer."""
+    """How the choice is found. text, letter: lowest mean token loss (api: letter); generate: read from the answer."""
     robust: Annotated[Robust, BeforeValidator(_named_robust)] = "off"
     """Also ask with the options in reverse order (also true), or in every rotation: right is what is right in each."""
     direct_answers: bool = True
@@ -140,8 +140,8 @@ class EvaluateConfig(StepConfig):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.student.startswith("api:") and self.rank != "generate":
-            raise ValueError("api: shows no token losses to rank by; set rank to generate")
+        if self.student.startswith("api:") and self.rank == "text":
+            raise ValueError("api: a server gives no losses of whole options; set rank to letter or generate")
         asked = changed_parameters(self, ("rank", "robust", "blind", "contamination", "panel"))
         if self.student.startswith("recorded:") and asked:
             raise ValueError(
@@ -240,11 +240,14 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
         scored = [] if content.unanswered else answers
         wanted_probes = ProbeSettings(config.blind, config.contamination, panel, config.seed)
         probes = ask_probes(source, wanted_probes, tasks, scored)
-        usage = source.usage()
-    # in metrics.json a file of predictions counts as a rule of its own
+        usage, ranked = source.usage(), source.ranked()
+    # in metrics.json a file of predictions, and a server's list of tokens, count as rules of their own
     rank = "recorded" if config.student.startswith("recorded:") else config.rank
+    if ranked:
+        rank = FIRST_TOKEN
     metrics = compute_metrics(scored, categories.names, rank, config.weight_rule, skipped.summary())
     metrics.source, metrics.usage, metrics.unscored = given.source, usage, len(answers) - len(scored)
+    metrics.ranked = ranked or msgspec.UNSET
     metrics.blind, metrics.panel = probes.blind or msgspec.UNSET, probes.panel or msgspec.UNSET
     metrics.contamination = probes.contamination or msgspec.UNSET
     # bad cases and weights come from the diagnose split only: the holdout split is never used to improve

@@ -1,6 +1,7 @@
-"""Step 1: a student behind an OpenAI-compatible server: its weights are not known, so its answers are read as text."""
+"""Step 1: a student behind an OpenAI-compatible server: its answers are read as text, or by their first token."""
 
 import hashlib
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from dataengine_lib.chat.ledger import PaidTotal, StudentUsage
 from dataengine_lib.chat.messages import data_url, jpeg_bytes, user_message
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import Price
-from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.reasoning import after_reasoning
@@ -25,12 +26,16 @@ from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import caseless
 from dataengine_lib.replies.answer_choice import CANNOT_TELL
 from dataengine_lib.replies.json_reply import letter_schema, structured_answer
+from dataengine_lib.students.first_tokens import RankCounts, score_first_token
+from dataengine_lib.students.interface import RankedText
 
 # What is appended to every prompt, and so part of every request's key.
 _BY_LETTER = (
     "Answer with the letter of the best option and nothing else. "
     f'Only where no option can be preferred, answer "{CANNOT_TELL}".'
 )
+_BY_FIRST_LETTER = "Answer with the letter of the best option and nothing else."
+_BY_FIRST_WORD = "Answer with one word: {words}."
 _IN_WORDS = "Answer in one to three words."
 _MOST_WORDS = 3  # as _IN_WORDS asks for
 # matches "the answer is (b) cat" and "b. cat": the letter, and what follows it
@@ -41,11 +46,12 @@ _LETTER_FIRST = re.compile(
 
 @dataclass(frozen=True)
 class _Question:
-    """What a request asks about; `schema` is None where the question has no choices."""
+    """What a request asks about; `schema` is None where the question has no choices, or its first token is ranked."""
 
     jpeg: bytes  # empty where no image is sent
     choices: Sequence[str] | None
     schema: dict[str, Any] | None
+    ranked: bool = False
 
 
 _Request = PaidRequest[_Question]
@@ -55,9 +61,9 @@ class ApiStudent:
     """Asks `model` about pictures; a request that has a reply in `ledger` is never sent, or paid for, again.
 
     Pass the same Image object for questions about one image: it is then encoded once. `max_side` is the most pixels of
-    a picture's longer side. `settings.max_output_tokens` has to suffice for models that reason before they answer. There
-    is no `rank`: token losses need weights. Raises ParameterError when the server is OpenAI and OPENAI_API_KEY is not
-    set.
+    a picture's longer side. `settings.max_output_tokens` has to suffice for models that reason before they answer.
+    `ranked` counts the questions that were ranked. Raises ParameterError when the server is OpenAI and OPENAI_API_KEY is
+    not set.
     """
 
     def __init__(
@@ -74,6 +80,8 @@ class ApiStudent:
         self.settings, self.max_side, self.price = settings, max_side, price
         self.ledger = asked_ledger(Path(ledger), {model: price}.get)
         self._used: dict[str, PaidTotal] = {}
+        self._lists_tokens = False  # known after the first reply
+        self._ranked: dict[str, tuple[int, bool]] = {}  # by request key: options not in the list, decided
 
     @property
     def sent(self) -> int:
@@ -83,6 +91,41 @@ class ApiStudent:
     def usage(self) -> StudentUsage:
         """Tokens and cost of all replies used since it was made, those that the ledger held included."""
         return usage_of(self._used.values(), self.price)
+
+    @property
+    def ranked(self) -> RankCounts:
+        """Counts of all questions that were ranked since it was made, each once."""
+        counts = RankCounts(len(self._ranked))
+        for missing, decided in self._ranked.values():
+            counts.missing += missing > 0
+            counts.cannot_tell += not decided
+        return counts
+
+    def rank(
+        self,
+        images: Sequence[Image.Image | None],
+        prompts: Sequence[str],
+        choices: Sequence[Sequence[str]],
+        scored: RankedText = "letter",
+    ) -> list[list[float] | AskFailed]:
+        """The log-probability of each option of `prompts[i]` as the answer's first token, or why there is none.
+
+        One token is asked for. Options are known by their letters, or with `scored="words"` by the one word that each
+        is (Yes, No). AskFailed is `declined` where the tokens that the server lists cannot tell which option is the most
+        probable one. Raises TeacherStop when no request can succeed, and where the server lists no tokens.
+        """
+        names = [choices[i] if scored == "words" else LETTERS[: len(choices[i])] for i in range(len(prompts))]
+        endings = [
+            _BY_FIRST_WORD.format(words=" or ".join(row)) if scored == "words" else _BY_FIRST_LETTER
+            for row in choices
+        ]
+        texts = [f"{prompt}\n{ending}" for prompt, ending in zip(prompts, endings, strict=True)]
+        requests = self._made([*zip(images, texts, choices, strict=True)], ranked=True)
+        failures = self._ask_missing(requests)
+        return [
+            failures.get(request.key) or self._scores(request, row)
+            for request, row in zip(requests, names, strict=True)
+        ]
 
     def generate(
         self,
@@ -99,7 +142,14 @@ class ApiStudent:
         short answers, and `max_new_tokens` is not used: it would cut off models that reason. Raises TeacherStop when
         no request can succeed (key refused, model not served, quota used up, server unreachable).
         """
-        requests = self._requests(images, prompts, choices)
+        texts = [f"{prompt}\n{_IN_WORDS if choices is None else _BY_LETTER}" for prompt in prompts]
+        options = [None] * len(texts) if choices is None else choices
+        requests = self._made([*zip(images, texts, options, strict=True)], ranked=False)
+        failures = self._ask_missing(requests)
+        return [failures.get(request.key) or self._answer(request) for request in requests]
+
+    def _ask_missing(self, requests: Sequence[_Request]) -> dict[str, AskFailed]:
+        """Ask what the ledger holds no answer to; returns the requests that failed, by their keys."""
         failures: dict[str, AskFailed] = {}
         with self.ledger:
             # equal questions have one key, so they are asked once and share the reply
@@ -109,38 +159,38 @@ class ApiStudent:
         for request in requests:
             if request.key in self.ledger.paid:
                 self._used[request.key] = self.ledger.paid[request.key]
-        return [failures.get(request.key) or self._answer(request) for request in requests]
+        return failures
 
     def _has_answer(self, request: _Request) -> bool:
         """Whether the ledger holds an answer, or that the student declined; any other reply is asked for once more."""
         if request.key not in self.ledger.paid:
             return False
+        if request.subject.ranked:
+            return bool(self.ledger.paid[request.key].top_logprobs)
         answer = self._answer(request)
         return not isinstance(answer, AskFailed) or answer.declined
 
-    def _requests(
-        self,
-        images: Sequence[Image.Image | None],
-        prompts: Sequence[str],
-        choices: Sequence[Sequence[str]] | None,
+    def _made(
+        self, asked: Sequence[tuple[Image.Image | None, str, Sequence[str] | None]], *, ranked: bool
     ) -> list[_Request]:
+        """The requests for (image, whole text, options)."""
         jpegs: dict[int, bytes] = {}
         requests = []
-        for index, (image, prompt) in enumerate(zip(images, prompts, strict=True)):
-            # by identity: questions about one image share the object, and `images` keeps it alive
+        for image, text, options in asked:
+            # by identity: questions about one image share the object, and the caller keeps it alive
             if id(image) not in jpegs:
                 jpegs[id(image)] = b"" if image is None else jpeg_bytes(image, self.max_side)
-            options = None if choices is None else choices[index]
-            text = f"{prompt}\n{_IN_WORDS if options is None else _BY_LETTER}"
-            schema = None if options is None else letter_schema(options)
+            schema = None if options is None or ranked else letter_schema(options)
             jpeg = jpegs[id(image)]
-            question = _Question(jpeg, options, schema)
+            question = _Question(jpeg, options, schema, ranked)
+            key = self._key(text, jpeg, schema, ranked)
+            limit = 1 if ranked else 0
             requests.append(
-                PaidRequest(self._key(text, jpeg, schema), text, question, attach_image=bool(jpeg))
+                PaidRequest(key, text, question, attach_image=bool(jpeg), max_output_tokens=limit)
             )
         return requests
 
-    def _key(self, text: str, jpeg: bytes, schema: dict[str, Any] | None) -> str:
+    def _key(self, text: str, jpeg: bytes, schema: dict[str, Any] | None, ranked: bool) -> str:
         # Changing what is in here changes all keys: replies in existing ledgers would be paid for once more.
         canonical = {
             "server": self._chat.shown_url,
@@ -149,14 +199,20 @@ class ApiStudent:
             "messages": user_message(text, hashlib.sha256(jpeg).hexdigest() if jpeg else ""),
             "schema": schema,
             "settings": self._chat.format.settings,
+            **({"logprobs": True} if ranked else {}),
         }
         return key_of(canonical)
 
     async def _ask(self, requests: Iterable[_Request], failures: dict[str, AskFailed]) -> None:
         async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:
-            jpeg = request.subject.jpeg
-            message = user_message(request.prompt, data_url(jpeg) if jpeg else "")
-            return await self._chat.complete(message, schema=request.subject.schema, may_retry=may_retry)
+            jpeg, ranked = request.subject.jpeg, request.subject.ranked
+            return await self._chat.complete(
+                user_message(request.prompt, data_url(jpeg) if jpeg else ""),
+                schema=request.subject.schema,
+                max_output_tokens=max_output_tokens if ranked else None,
+                may_retry=may_retry,
+                logprobs=ranked,
+            )
 
         def on_failure(request: _Request, failure: AskFailed) -> None:
             failures[request.key] = failure
@@ -171,7 +227,33 @@ class ApiStudent:
                 lambda request: {"asked": self._chat.model},
                 stop_sending=self._chat.stop_sending,
             )
-            await paid.ask_all(requests, lambda request, reply: None, on_failure)
+            waiting = list(requests)
+            if waiting[0].subject.ranked and not self._lists_tokens:
+                # one request alone finds out, so that only one is paid for in vain
+                await paid.ask_all(waiting[:1], self._check_list, on_failure)
+                waiting = waiting[1:]
+            await paid.ask_all(waiting, lambda request, reply: None, on_failure)
+
+    def _check_list(self, request: _Request, reply: Reply) -> None:
+        if not reply.top_logprobs:
+            raise TeacherStop(
+                f"{self._chat.where}: its replies list no probable tokens (top_logprobs); set rank to generate"
+            )
+        self._lists_tokens = True
+
+    def _scores(self, request: _Request, names: Sequence[str]) -> list[float] | AskFailed:
+        """The scores in the last reply to a request, or why there are none."""
+        row = self.ledger.paid[request.key]
+        if not row.top_logprobs:
+            return AskFailed("the reply lists no probable tokens", teacher_at_fault=False)
+        found = score_first_token(row.top_logprobs, names)
+        self._ranked[request.key] = (found.missing, found.decided)
+        if found.decided:
+            return found.scores
+        first = ", ".join(
+            f"{token!r} {100 * math.exp(logprob):.1f} %" for token, logprob in row.top_logprobs[:3]
+        )
+        return AskFailed(f"cannot tell: the first token is {first}", teacher_at_fault=False, declined=True)
 
     def _answer(self, request: _Request) -> str | AskFailed:
         """The answer in the last reply to a request, or why there is none."""

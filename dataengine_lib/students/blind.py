@@ -54,6 +54,16 @@ class BlindApiStudent:
     def __init__(self, student: "ApiStudent") -> None:
         self.student = student
 
+    def rank(
+        self,
+        images: "Sequence[Image]",
+        prompts: Sequence[str],
+        choices: Sequence[Sequence[str]],
+        scored: RankedText = "letter",
+    ) -> "list[list[float] | AskFailed]":
+        """The student's scores by the prompts alone."""
+        return self.student.rank([None] * len(images), prompts, choices, scored)
+
     def generate(
         self,
         images: "Sequence[Image]",

@@ -21,7 +21,7 @@ from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.reply import AskFailed, Reply
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
-from dataengine_lib.core.records import Query, Result
+from dataengine_lib.core.records import LETTERS, Query, Result, options_text
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.parse import parse_reply
@@ -30,6 +30,8 @@ from dataengine_lib.runs.doctor import examine
 from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.workflow import STEPS
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
+from dataengine_lib.students.api_student import ApiStudent
+from dataengine_lib.students.first_tokens import score_first_token
 from dataengine_lib.teachers.loading import load_chat, load_teacher
 from dataengine_lib.teachers.local_llm import DEFAULT_MODEL, SLOTS, LocalServer, model_file, serve_local
 from dataengine_lib.teachers.reply_files import Failure
@@ -141,6 +143,48 @@ def test_step_3_asks_it_as_any_teacher(packages: Path, tmp_path: Path) -> None:
 
 
 @needs_llm
+@needs_llm
+def test_letters_are_ranked_as_by_the_models_own_probabilities(packages: Path, tmp_path: Path) -> None:
+    """As a student: 50 questions without pictures, against llama.cpp's completion API on the same tokens.
+
+    Both servers get the prompts one by one in the same order: what they reuse of earlier prompts changes the
+    probabilities of a quantized model by some percent.
+    """
+    rows = read_json(PROJECT_ROOT / "data_demo" / "aokvqa_v1p0_val.json", list[dict[str, Any]])
+    asked = {f"{row['question']}\n{options_text(row['choices'])}": row["choices"] for row in rows}
+    prompts, choices = [*asked][:50], [*asked.values()][:50]
+    with serve_local(model_file()) as server:
+        settings = ChatSettings(base_url=server.base_url, timeout_s=120, concurrency=1)
+        student = ApiStudent(server.model, settings, ledger=tmp_path / "ledger.jsonl")
+        scores = student.rank([None] * 50, prompts, choices)
+    with serve_local(model_file()) as server:
+        lists = [_own_probabilities(server, prompt) for prompt in prompts]
+    undecided = 0
+    for found, listed, names in zip(scores, lists, choices, strict=True):
+        letters = LETTERS[: len(names)]
+        expected = score_first_token(listed[:20], letters)
+        if isinstance(found, AskFailed):
+            assert found.declined and not expected.decided
+            undecided += 1
+            continue
+        assert found == pytest.approx(expected.scores, abs=1e-3)
+        # a list ten times as long has the same letter first
+        whole = score_first_token(listed, letters).scores
+        assert found.index(max(found)) == whole.index(max(whole))
+    assert student.ranked.questions == 50 and student.ranked.cannot_tell == undecided <= 15
+
+
+def _own_probabilities(server: LocalServer, prompt: str) -> list[tuple[str, float]]:
+    """The 200 most probable first tokens of the model's reply."""
+    own = server.base_url.removesuffix("/v1")
+    content = f"{prompt}\nAnswer with the letter of the best option and nothing else."
+    messages = [{"role": "user", "content": content}]
+    text = httpx2.post(f"{own}/apply-template", json={"messages": messages}, timeout=120).json()["prompt"]
+    request = {"prompt": text, "n_predict": 1, "n_probs": 200}
+    found = httpx2.post(f"{own}/completion", json=request, timeout=120).json()["completion_probabilities"][0]
+    return [(row["token"], row["logprob"]) for row in found["top_logprobs"]]
+
+
 def test_it_listens_on_loopback_only_and_names_no_path(server: LocalServer) -> None:
     process = psutil.Process(server.pid)
     listening = [c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]

@@ -94,8 +94,9 @@ def ask_probes(
             for probe in changed_questions(tasks, wanted.seed)
             if probe.tasks
         ]
-        # a written answer gives no scores of texts
-        to_rank = orders_to_rank(tasks, wanted.seed) if ask.rank != "generate" else []
+        # neither a written answer nor a first token gives scores of texts
+        ranks_texts = ask.rank != "generate" and source.ranks_texts
+        to_rank = orders_to_rank(tasks, wanted.seed) if ranks_texts else []
         ranked = _asked(source, to_rank, once, probes, "orders of options")[0] if to_rank else {}
         probes.contamination, probes.changed_answers = contamination(answers, changed, ranked, wanted.seed)
     for name, one in wanted.panel.items():

@@ -7,7 +7,7 @@ import msgspec
 
 from dataengine_lib.core.significance.sign_flip import ALPHA, equals_p
 from dataengine_lib.core.statistics import FEW_OF_TYPE
-from dataengine_lib.evaluation.metrics import Metrics
+from dataengine_lib.evaluation.metrics import FIRST_TOKEN, Metrics
 from dataengine_lib.evaluation.paired.circular import CircularScore
 from dataengine_lib.evaluation.paired.scores import Mean, PairedScores
 from dataengine_lib.evaluation.probes.blind import BlindScores
@@ -178,8 +178,8 @@ def preference_sentence(contamination: Contamination, rank: str) -> str:
     found = contamination.preference
     if found is None:
         why = "every question's options stand in the order of numbers or of the alphabet"
-        if rank == "generate":
-            why = "a student with rank: generate gives no scores of texts"
+        if rank in ("generate", FIRST_TOKEN):
+            why = "a student with rank: generate, or on a server, gives no scores of texts"
         elif not contamination.questions.get(ORDER):
             why = "no question has options"
         return f"Whether the file's order of options is preferred was not tested: {why}."

@@ -4,11 +4,13 @@ import base64
 import io
 import json
 import re
+from math import log
 from pathlib import Path
 from typing import Any
 
 import pytest
 from colour_student import COLOURS
+from first_token_server import completion, first_token_server, openai_form
 from PIL import Image
 
 from dataengine_lib.errors import DataEngineError
@@ -138,3 +140,31 @@ def test_an_older_ledger_with_empty_replies_is_asked_once_more(root: Path) -> No
         result = run_api(root, server)
     assert len(server.requests) == before + 3
     assert sum(bool(answer.correct) for answer in result.answers) == 5
+
+
+def test_letters_are_ranked_by_the_first_token_and_what_is_not_listed_is_counted(root: Path) -> None:
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        if isinstance(body["messages"][-1]["content"], str):  # a message without a picture
+            return 200, completion(openai_form({"A": 0.5, " A": 0.2, "B": 0.1}))
+        seen = see(body["messages"])
+        letter = json.loads(seen)["answer"] if seen.startswith("{") else ""
+        return 200, completion(openai_form({letter: 0.6, f" {letter}": 0.1} if letter else {"I": 0.9}))
+
+    with first_token_server(answer) as (url, bodies):
+        server = type("Server", (), {"base_url": url})()
+        probes = {"rank": "letter", "blind": True, "contamination": True}
+        result = run_api(root, server, **probes)
+        asked = len(bodies)
+        assert run_api(root, server, **probes).metrics == result.metrics and len(bodies) == asked
+    read = [answer for answer in result.answers if answer.predicted_choice_idx >= 0]
+    assert [answer.correct for answer in result.answers] == [True, False, True, True, False, True, True]
+    assert all(max(answer.scores) == pytest.approx(log(0.7), abs=1e-4) for answer in read)
+    metrics = result.metrics
+    assert metrics.rank == "first token" and metrics.contamination.preference is None
+    assert metrics.ranked.questions == asked == metrics.usage.replies
+    unread = len(result.answers) - len(read)
+    assert metrics.ranked.cannot_tell >= unread
+    counted = [line for line in result.warnings if "the server lists no token of an option" in line]
+    assert len(counted) == 1 and f"of {asked} questions" in counted[0]
+    blind = metrics.blind["diagnose"].overall
+    assert blind.second.mean == 0.75  # red is A

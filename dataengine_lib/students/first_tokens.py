@@ -1,0 +1,72 @@
+"""Step 1, `rank: letter` of a student behind a server: options scored by the probabilities of the answer's first token.
+
+A server lists the most probable tokens at a place (`top_logprobs`), so a letter may be missing from the list, and stand
+in it in several forms: "A", " A", "(A", "A)".
+"""
+
+import math
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+# Matches "A", " A", "▁(A", "Ġ**Yes", "A)." and "B:": white space as tokenizers write it, marks, a word, marks.
+_WORD = re.compile(r"""[\s▁Ġ]*[(\["'*]*([A-Za-z]+)[)\].,:"'*]*\s*""")
+_OPENER = re.compile(
+    r"""[\s▁Ġ(\["'*]+"""
+)  # matches "(", " **": an answer begins, and its letter is not in the token
+
+
+class RankCounts(msgspec.Struct):
+    """Of all questions whose first token was ranked: their number, and how many of them the list says less about.
+
+    `missing` counts those with an option that has no token in the list, `cannot_tell` those that are not decided.
+    """
+
+    questions: int = 0
+    missing: int = 0
+    cannot_tell: int = 0
+
+
+class FirstToken(NamedTuple):
+    """The scores of a question's options, log-probabilities, and what is not known about them.
+
+    `missing` counts options without a token in the list: each has the score that it has at most. `decided` is False
+    where the list cannot tell which option is the most probable one.
+    """
+
+    scores: list[float]
+    missing: int
+    decided: bool
+
+
+def score_first_token(top: Sequence[tuple[str, float]], names: Sequence[str]) -> FirstToken:
+    """Scores of the options that begin with `names` (letters, or words such as Yes), from a server's list of tokens.
+
+    All forms of a name are counted together. Letters are told by their case, words are not: "a" begins a sentence.
+    A name without a token has at most the probability of the least probable token of the list, or of what the list
+    leaves over. No option is the most probable one where none is in the list, or where tokens after which any of them
+    may follow, as "(", are as probable as the best one.
+    """
+    probabilities = dict.fromkeys(names, 0.0)
+    opened = 0.0
+    words = {name if len(name) == 1 else name.casefold(): name for name in names}
+    for token, logprob in top:
+        found = _WORD.fullmatch(token)
+        text = found[1] if found else ""
+        name = words.get(text if len(text) == 1 else text.casefold())
+        if name is not None:
+            probabilities[name] += math.exp(logprob)
+        elif _OPENER.fullmatch(token):
+            opened += math.exp(logprob)
+    total = sum(math.exp(logprob) for _, logprob in top)
+    least = min((math.exp(logprob) for _, logprob in top), default=1.0)
+    # never 0, of which there is no logarithm
+    most_of_missing = max(min(least, 1 - total), 1e-12)
+    best = max(probabilities.values(), default=0.0)
+    return FirstToken(
+        [math.log(min(1.0, value or most_of_missing)) for value in probabilities.values()],
+        sum(not value for value in probabilities.values()),
+        best > opened,
+    )
