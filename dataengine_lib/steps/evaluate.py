@@ -242,9 +242,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
         probes = ask_probes(source, wanted_probes, tasks, scored)
         usage, ranked = source.usage(), source.ranked()
     # in metrics.json a file of predictions, and a server's list of tokens, count as rules of their own
-    rank = "recorded" if config.student.startswith("recorded:") else config.rank
-    if ranked:
-        rank = FIRST_TOKEN
+    rank = FIRST_TOKEN if ranked else "recorded" if config.student.startswith("recorded:") else config.rank
     metrics = compute_metrics(scored, categories.names, rank, config.weight_rule, skipped.summary())
     metrics.source, metrics.usage, metrics.unscored = given.source, usage, len(answers) - len(scored)
     metrics.ranked = ranked or msgspec.UNSET
