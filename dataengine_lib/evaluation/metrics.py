@@ -23,7 +23,7 @@ from dataengine_lib.evaluation.scores.yes_no import YesNoScores, yes_no_scores
 from dataengine_lib.evaluation.type_confusion import TypeConfusion, type_confusion
 from dataengine_lib.evaluation.weights import AccuracyRule, TypeCounts, WeightInterval, weight_table
 from dataengine_lib.questions.splits import DIAGNOSE, SPLITS
-from dataengine_lib.students.first_tokens import RankCounts
+from dataengine_lib.students.on_server.first_tokens import RankCounts
 
 _POINT_DECIMALS = 6  # of a sum of scores
 

@@ -23,8 +23,8 @@ from dataengine_lib.images.decode import read_image
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from dataengine_lib.students.api_student import ApiStudent
     from dataengine_lib.students.interface import Student
+    from dataengine_lib.students.on_server.api_student import ApiStudent
 
 RankRule = Literal["text", "letter", "generate"]
 Robust = Literal["off", "reverse", "circular"]  # the other orders in which options are asked

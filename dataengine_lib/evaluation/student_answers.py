@@ -24,11 +24,11 @@ from dataengine_lib.evaluation.resumable import (
 )
 from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.questions.reader import QuestionRows
-from dataengine_lib.students.first_tokens import RankCounts
+from dataengine_lib.students.on_server.first_tokens import RankCounts
 
 if TYPE_CHECKING:
-    from dataengine_lib.students.api_student import ApiStudent
     from dataengine_lib.students.interface import Student
+    from dataengine_lib.students.on_server.api_student import ApiStudent
 
 PROGRESS_FILE = "evaluate.progress.jsonl"  # answers so far, until all files are written
 
@@ -194,7 +194,7 @@ def student_key(student: str, adapter: str | None, *asked: object) -> str:
 
 
 def _api_student(settings: StudentSettings) -> "ApiStudent":
-    from dataengine_lib.students.api_student import ApiStudent
+    from dataengine_lib.students.on_server.api_student import ApiStudent
 
     return ApiStudent(
         settings.student.partition(":")[2],

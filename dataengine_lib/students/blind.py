@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from dataengine_lib.chat.reply import AskFailed
-    from dataengine_lib.students.api_student import ApiStudent
     from dataengine_lib.students.interface import Student
+    from dataengine_lib.students.on_server.api_student import ApiStudent
 
 _GREY = (127, 127, 127)
 

@@ -38,7 +38,7 @@ STUDENT = """
 from PIL import Image
 from dataengine_lib.chat.prices import Price
 from dataengine_lib.chat.settings import ChatSettings
-from dataengine_lib.students.api_student import ApiStudent
+from dataengine_lib.students.on_server.api_student import ApiStudent
 student = ApiStudent("m", ChatSettings(base_url=url), ledger=folder / "ledger.jsonl", price=Price(input=1, output=1))
 student.generate([Image.new("RGB", (8, 8))] * 6, [f"query {n}" for n in range(6)])
 """

@@ -25,7 +25,7 @@ from dataengine_lib.steps.classify_questions import (
 )
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, GenerateQaResult, generate_qa
 from dataengine_lib.students import api_student
-from dataengine_lib.students.api_student import ApiStudent
+from dataengine_lib.students.on_server.api_student import ApiStudent
 
 NOWHERE = "http://127.0.0.1:9/v1"  # nothing listens there: a request would be an error
 PRICE = Price(input=1_000_000, output=2_000_000)  # a dollar a token of a prompt, two a token of a reply

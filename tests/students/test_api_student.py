@@ -21,7 +21,7 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.playground import server as playground_server
 from dataengine_lib.playground.server import Faults, PlaygroundServer, serve
 from dataengine_lib.replies.answer_choice import written_choice
-from dataengine_lib.students.api_student import ApiStudent, jpeg_bytes
+from dataengine_lib.students.on_server.api_student import ApiStudent, jpeg_bytes
 
 KEY = "sk-canary-9876"
 CHOICES = ["dog", "cat", "cow"]
@@ -308,7 +308,7 @@ import sys
 from pathlib import Path
 from PIL import Image
 from dataengine_lib.chat.settings import ChatSettings
-from dataengine_lib.students.api_student import ApiStudent
+from dataengine_lib.students.on_server.api_student import ApiStudent
 
 url, ledger, count = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 student = ApiStudent("local", ChatSettings(base_url=url, max_output_tokens=2000, concurrency=4), ledger=ledger)

@@ -20,8 +20,8 @@ from PIL import Image
 
 from dataengine_lib.chat.reply import AskFailed, TeacherStop
 from dataengine_lib.chat.settings import ChatSettings
-from dataengine_lib.students.api_student import ApiStudent
-from dataengine_lib.students.first_tokens import RankCounts, score_first_token
+from dataengine_lib.students.on_server.api_student import ApiStudent
+from dataengine_lib.students.on_server.first_tokens import RankCounts, score_first_token
 
 CHOICES = ["dog", "cat", "cow"]
 

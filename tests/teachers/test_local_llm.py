@@ -30,8 +30,8 @@ from dataengine_lib.runs.doctor import examine
 from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.workflow import STEPS
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
-from dataengine_lib.students.api_student import ApiStudent
-from dataengine_lib.students.first_tokens import score_first_token
+from dataengine_lib.students.on_server.api_student import ApiStudent
+from dataengine_lib.students.on_server.first_tokens import score_first_token
 from dataengine_lib.teachers.loading import load_chat, load_teacher
 from dataengine_lib.teachers.local_llm import DEFAULT_MODEL, SLOTS, LocalServer, model_file, serve_local
 from dataengine_lib.teachers.reply_files import Failure

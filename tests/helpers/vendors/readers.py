@@ -21,7 +21,7 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.replies.parse import parse_result
 from dataengine_lib.steps.classify_questions import ClassifyQuestionsConfig, classify_questions
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
-from dataengine_lib.students.api_student import ApiStudent
+from dataengine_lib.students.on_server.api_student import ApiStudent
 
 MODEL = "gpt-4o-mini"  # has a price
 CHOICES = ["dog", "fox", "cow", "pig"]

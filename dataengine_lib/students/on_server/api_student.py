@@ -26,8 +26,8 @@ from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import caseless
 from dataengine_lib.replies.answer_choice import CANNOT_TELL
 from dataengine_lib.replies.json_reply import letter_schema, structured_answer
-from dataengine_lib.students.first_tokens import RankCounts, score_first_token
 from dataengine_lib.students.interface import RankedText
+from dataengine_lib.students.on_server.first_tokens import RankCounts, score_first_token
 
 # What is appended to every prompt, and so part of every request's key.
 _BY_LETTER = (

@@ -1,0 +1,1 @@
+"""Step 1: students behind OpenAI-compatible servers."""
