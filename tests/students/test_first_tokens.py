@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from first_token_server import (
+from echoing.first_tokens import (
     Tokens,
     completion,
     completion_form,

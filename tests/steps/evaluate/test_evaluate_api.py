@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from colour_student import COLOURS
-from first_token_server import completion, first_token_server, openai_form
+from echoing.first_tokens import completion, first_token_server, openai_form
 from PIL import Image
 
 from dataengine_lib.errors import DataEngineError
