@@ -24,7 +24,7 @@ from dataengine_lib.steps.classify_questions import (
     classify_questions,
 )
 from dataengine_lib.steps.generate_qa import GenerateQaConfig, GenerateQaResult, generate_qa
-from dataengine_lib.students import api_student
+from dataengine_lib.students.on_server import api_student
 from dataengine_lib.students.on_server.api_student import ApiStudent
 
 NOWHERE = "http://127.0.0.1:9/v1"  # nothing listens there: a request would be an error
