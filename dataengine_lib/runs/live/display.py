@@ -91,7 +91,8 @@ class StepDisplay:
         on_terminal = sys.stderr.isatty()
         lines: StatusView = _TerminalLines() if on_terminal else _LogLines(self._print_line)
         views = [lines, self._page] if self._page else [lines]
-        with TemporaryDirectory(prefix="dataengine-") as folder:
+        # after Ctrl-C a kernel may still write into it
+        with TemporaryDirectory(prefix="dataengine-", ignore_cleanup_errors=True) as folder:
             file, began = Path(folder, "bar.json"), time.monotonic()
 
             def status() -> StepStatus:
