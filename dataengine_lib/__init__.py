@@ -8,7 +8,7 @@ __version__ = "0.1.0"
 # Waiting threads of torch sleep: on a busy machine those that spin take the processor from the one they wait for.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # GNU's OpenMP, LLVM's and Intel's
 os.environ.setdefault("KMP_BLOCKTIME", "0")  # LLVM's and Intel's, which otherwise spin for 200 ms first
-# NumPy's products have one thread: with another number their last digits differ. Models: core/machine/threads.py.
+# NumPy's products have one thread: with another number their last digits may differ. Models: core/machine/threads.py.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("VECLIB_MAXIMUM_THREADS", "1")  # the BLAS of macOS
 

@@ -49,7 +49,7 @@ class StudySettings(StepConfig):
     parallel: int | Literal["ray"] = 1
     """Runs at the same time on this machine; ray: one for each GPU (or CPU) of a Ray cluster with a shared file system."""
     threads: int = Field(1, ge=1)
-    """Threads of each run, at most. With another number, students of 50 million parameters and more give other bytes."""
+    """Threads of each run, at most. With another number, students of 50 million parameters or more may give other bytes."""
     keep_checkpoints: Checkpoints = "none"
     """Which students stay once their run's last evaluation is done: none, the last round's, or all."""
     report: dict[str, Any] = Field(default_factory=dict)

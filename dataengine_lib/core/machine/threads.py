@@ -1,8 +1,8 @@
 """How many threads torch computes with: one for a small model, so that its results are the same on every machine.
 
-A sum that threads share out is rounded differently for each number of threads. Beside busy programs, where the threads of
-a model are seldom computing at the same time, a second one gains a small model nothing.
-How waiting threads behave is set in `dataengine_lib/__init__.py`.
+A sum that threads share out may be rounded differently with each number of threads. Beside busy programs, where the
+threads of a model are seldom computing at the same time, a second one gains a small model nothing. How waiting
+threads behave is set in `dataengine_lib/__init__.py`.
 """
 
 from collections.abc import Iterator
