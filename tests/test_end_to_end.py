@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from echoing.server import ANSWERS, GIVEN, KEY, echo_server, leaks
 from small_loop import is_running, write_loop
 from whole_runs.in_process import run_here
@@ -172,6 +173,26 @@ def test_reports_open_in_a_browser_and_ask_nothing_of_the_network(done, page):
             f"{label} is wider than the window"
         )
     assert errors == [] and [url for url in asked if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (400, "dark")])
+def test_no_page_has_a_serious_fault_of_accessibility(done, page, width, scheme):
+    """By axe-core's rules; and no page is wider than its window."""
+    out, _ = done
+    axe = Axe()
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme)
+    pages = [path for path in sorted(out.rglob("*.html")) if ".ipynb" not in path.name]
+    assert {"index.html", "types.html", "6_compare_rounds.html"} <= {path.name for path in pages}
+    found = []
+    for path in pages:
+        page.goto(path.as_uri())
+        for fault in axe.run(page).response["violations"]:
+            if fault["impact"] in ("serious", "critical"):
+                found.append((path.name, fault["id"], fault["nodes"][0]["html"][:200]))
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path.name
+    assert found == []
 
 
 def test_no_secret_is_in_a_file_or_a_line(done):
