@@ -49,7 +49,12 @@ if (!window.dataengineKeys) {{
       event.target.blur();  // a field sends its text when it loses the focus
       focus(root);
       taken = true;
-      if (written) press(root, 'ctrl-enter');
+      if (written) {{
+        // a second event with the same text sends nothing; the button's message goes another way to the kernel, where it
+        // may overtake that of the field unless it is sent later
+        event.target.dispatchEvent(new Event('change', {{bubbles: true}}));
+        setTimeout(() => press(root, 'ctrl-enter'), 150);
+      }}
     }} else if (!event.ctrlKey && !event.metaKey && !event.altKey) {{
       taken = press(root, event.key.toLowerCase());
     }}

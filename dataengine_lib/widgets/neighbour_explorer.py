@@ -90,9 +90,15 @@ class _Form:
         labels = [(case_label(case), place) for place, case in enumerate(self.cases)]
         self.kind = w.ToggleButtons(options=[BAD_CASE, POOL_IMAGE, UPLOAD, SENTENCE])
         self.case = w.Dropdown(options=labels or [("none", -1)], description=BAD_CASE, **wide_field())
-        self.image = w.Text(description=POOL_IMAGE, placeholder="id, path or file name", **wide_field())
+        # sent when the field is left: letters that wait for the kernel would come after the click on the button
+        typed = {"continuous_update": False}
+        self.image = w.Text(
+            description=POOL_IMAGE, placeholder="id, path or file name", **typed, **wide_field()
+        )
         self.upload = w.FileUpload(accept="image/*", multiple=False, description="image file")
-        self.sentence = w.Text(description=SENTENCE, placeholder="a dog beside a red car", **wide_field())
+        self.sentence = w.Text(
+            description=SENTENCE, placeholder="a dog beside a red car", **typed, **wide_field()
+        )
         self.fields = {
             BAD_CASE: self.case,
             POOL_IMAGE: self.image,

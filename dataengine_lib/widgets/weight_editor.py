@@ -1,5 +1,6 @@
 """The editor of weights in JupyterLab (steps 1 and 2): a slider a type, what its share gives, and presets by rule."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ class _Form:
 
         self.editor, self.plan = editor, editor.plan
         self.filling = False  # while a preset moves all sliders
+        self.written: dict[str, float] | None = None  # the weights in the file that the button wrote
         first = next(iter(self.plan.presets))
         self.preset = w.Dropdown(options=[*self.plan.presets, _BY_HAND], value=first, description="weights")
         self.queries = w.BoundedIntText(
@@ -85,6 +87,10 @@ class _Form:
         """What the sliders say."""
         return {kind: slider.value for kind, slider in self.sliders.items()}
 
+    def are_at(self, weights: Mapping[str, float]) -> bool:
+        """Whether the sliders stand at these weights; the browser sends them back rounded to a slider's steps."""
+        return all(abs(weight - weights[kind]) < 0.51 * _STEP for kind, weight in self.weights.items())
+
     def take_preset(self) -> None:
         """Move all sliders to the chosen preset; by hand leaves them where they are."""
         weights = self.plan.presets.get(self.preset.value)
@@ -101,9 +107,8 @@ class _Form:
         """A slider was moved: by the person, or by a preset."""
         if self.filling:
             return
-        preset = self.plan.presets.get(self.preset.value, {})
-        # the browser sends a preset's weights back, rounded to the slider's steps
-        if any(abs(weight - preset.get(kind, weight)) > _STEP / 2 for kind, weight in self.weights.items()):
+        preset = self.plan.presets.get(self.preset.value)
+        if preset is not None and not self.are_at(preset):
             self.preset.value = _BY_HAND
         self.show()
 
@@ -113,6 +118,11 @@ class _Form:
         weights = self.weights
         for kind, share in self.plan.shares(weights).items():
             self.beside[kind].value = share_html(self.plan, kind, self.preset.value, weights[kind], share)
+        if self.written is not None:
+            # also where the browser sent the button's click before the last move of a slider
+            where = f"Written: {self.editor.file}. Step 2 reads it with construct_queries.weight: {self.editor.file}"
+            unchanged = self.are_at(self.written)
+            self.status.value = escaped(where) if unchanged else "Changed since the file was written."
         total = self.plan.total(weights)
         self.total.value = escaped(
             f"In all {_queries(total)}, {_price(total)}, of {self.plan.queries:,} asked for."
@@ -121,11 +131,12 @@ class _Form:
     def write(self) -> None:
         """Write the weights; where they cannot be used, only the reason is shown."""
         try:
-            file = self.plan.write(self.editor.file, self.weights)
+            self.plan.write(self.editor.file, weights := self.weights)
         except DataEngineError as error:
             self.status.value = escaped(error)
             return
-        self.status.value = escaped(f"Written: {file}. Step 2 reads it with construct_queries.weight: {file}")
+        self.written = weights
+        self.show()
 
 
 def share_html(plan: WeightPlan, kind: str, preset: str, weight: float, share: PlannedShare) -> str:

@@ -177,6 +177,8 @@ def test_sliders_presets_and_the_written_file(folder: Path, tmp_path: Path) -> N
     form.button.click()
     assert read_weights(file, ["ocr", "image_scene"]) == {"ocr": 0.25, "image_scene": 1.0}
     assert f"construct_queries.weight: {file}" in form.status.value
+    form.sliders["ocr"].value = 0.5
+    assert form.status.value == "Changed since the file was written."
     for slider in form.sliders.values():
         slider.value = 0
     form.button.click()

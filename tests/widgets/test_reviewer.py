@@ -86,6 +86,12 @@ def test_an_edit_holds_what_was_changed(form: ReviewForm) -> None:
     }
 
 
+def test_typed_letters_are_sent_before_the_click_that_saves_them(form: ReviewForm) -> None:
+    """While a field is typed in, the browser holds letters back until the kernel is ready, but sends a click at once."""
+    fields = (form.question, *form.choices, form.short_answer, form.rationales, form.note, form.record_id)
+    assert not any(field.continuous_update for field in fields)
+
+
 def test_an_edit_that_was_not_saved_is_not_lost(form: ReviewForm) -> None:
     form.question.value = "Which tree?"
     form.note.value = "a note does not refill the fields"

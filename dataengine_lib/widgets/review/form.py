@@ -58,19 +58,24 @@ class ReviewForm:
     # Widgets
 
     def _fields(self, w: Any) -> None:
-        line: dict[str, Any] = {"style": {"description_width": "80px"}, "layout": w.Layout(width="auto")}
+        line: dict[str, Any] = {
+            "style": {"description_width": "80px"},
+            "layout": w.Layout(width="auto"),
+            # sent once, when the field is left: letters that wait for the kernel would come after the click that saves them
+            "continuous_update": False,
+        }
         self.question = w.Textarea(description="question", rows=3, **line)
         # as many fields of choices as a record may have, each with a layout of its own: those that it has not are hidden
         self.choices = [
-            w.Text(description=f"({letter})", style=line["style"], layout=w.Layout(width="auto"))
+            w.Text(description=f"({letter})", **line | {"layout": w.Layout(width="auto")})
             for letter in LETTERS[:MOST_CHOICES]
         ]
         self.correct = w.Dropdown(
             options=[("A", 0)], description="right", style=line["style"], layout=w.Layout(width="auto")
         )
-        self.short_answer = w.Text(description="answer", style=line["style"], layout=w.Layout(width="auto"))
+        self.short_answer = w.Text(description="answer", **line | {"layout": w.Layout(width="auto")})
         self.rationales = w.Textarea(description="rationales", placeholder="one per line", rows=3, **line)
-        self.note = w.Text(description="note", continuous_update=False, **line)
+        self.note = w.Text(description="note", **line)
         self.note.observe(
             lambda change: self._act(lambda: self.session.write_note(change["new"])), names="value"
         )
