@@ -75,7 +75,7 @@ class Metrics(msgspec.Struct):
     """`metrics.json`; `weights` are those of the diagnose split by every rule, empty without that split.
 
     `source` says how predictions made elsewhere were read and joined, `usage` the tokens of a student on a server,
-    `ranked` how many of its questions were ranked by their first token, and for how many that says less.
+    `ranked` how many requests to it were ranked by their first token (probes apart), and for how many that says less.
     `unscored` counts the answers to questions of a test split, whose answers are not public: nothing is scored then.
     """
 

@@ -112,9 +112,9 @@ class StudentSource:
         return self._server.usage() if self._server else None
 
     def ranked(self) -> RankCounts | None:
-        """Of a student on a server, how many questions its first tokens were ranked for; None where none was."""
-        counts = self._server.ranked if self._server else None
-        return counts if counts and counts.questions else None
+        """Counts of the first tokens that were ranked so far; None for a student that is not ranked by them."""
+        by_first_token = self._server is not None and self.settings.ask.rank != "generate"
+        return self._server.ranked if self._server and by_first_token else None
 
     @property
     def ranks_texts(self) -> bool:

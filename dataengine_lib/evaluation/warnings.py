@@ -141,12 +141,12 @@ def _missing_split(metrics: Metrics) -> str:
 def _ranked_first_tokens(metrics: Metrics) -> str:
     """Where the tokens that a server lists say less than the probability of every option."""
     ranked = metrics.ranked
-    if isinstance(ranked, msgspec.UnsetType) or not (ranked.missing or ranked.cannot_tell):
+    if isinstance(ranked, msgspec.UnsetType):
         return ""
-    undecided = f"; {ranked.cannot_tell:,} have no most probable option and count as wrong" * bool(
-        ranked.cannot_tell
-    )
-    return (
-        f"in {ranked.missing:,} of {ranked.questions:,} questions the server lists no token of an option, whose score is "
-        f"the most that it can be{undecided}"
-    )
+    found = {
+        "no token of an option is listed, whose score is the most that it can be": ranked.missing,
+        "something else than an option is more probable (see rank: generate)": ranked.elsewhere,
+        "no option is the most probable one, which counts as wrong": ranked.cannot_tell,
+    }
+    parts = [f"in {number:,} {words}" for words, number in found.items() if number]
+    return f"of {ranked.requests:,} requests to the student: {'; '.join(parts)}" if parts else ""

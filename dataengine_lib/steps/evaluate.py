@@ -231,6 +231,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     panel = read_panel(config.panel, tasks, config.image_root, config.max_bad_share)
     with StudentSource(_student_settings(config), student) as source:
         given = source.main_answers(content, tasks, skipped)
+        ranked = source.ranked()  # before the probes, which are requests too
         answers = answer_records(tasks, given.answers)
         if not answers:
             raise DataEngineError(
@@ -240,9 +241,15 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
         scored = [] if content.unanswered else answers
         wanted_probes = ProbeSettings(config.blind, config.contamination, panel, config.seed)
         probes = ask_probes(source, wanted_probes, tasks, scored)
-        usage, ranked = source.usage(), source.ranked()
+        usage = source.usage()
     # in metrics.json a file of predictions, and a server's list of tokens, count as rules of their own
-    rank = FIRST_TOKEN if ranked else "recorded" if config.student.startswith("recorded:") else config.rank
+    rank = (
+        FIRST_TOKEN
+        if ranked is not None
+        else "recorded"
+        if config.student.startswith("recorded:")
+        else config.rank
+    )
     metrics = compute_metrics(scored, categories.names, rank, config.weight_rule, skipped.summary())
     metrics.source, metrics.usage, metrics.unscored = given.source, usage, len(answers) - len(scored)
     metrics.ranked = ranked or msgspec.UNSET

@@ -63,6 +63,12 @@ NEVER = {
     ("dataengine_lib.evaluation.tasks", "split", "fine_tune"),
     ("dataengine_lib.evaluation.recorded.sample_filters", "recorded_filter", "post_process"),
     ("dataengine_lib.teachers.reply_files", "max_output_tokens", "study"),  # it reads usage.json, no replies
+    # they ask for no log-probabilities, and for no student's answers
+    *(
+        ("dataengine_lib.chat.client", "rank", step)
+        for step in ("classify_questions", "construct_queries", "generate_qa", "optimize_prompt")
+    ),
+    ("dataengine_lib.students.on_server.api_student", "rank", "optimize_prompt"),
     # it asks no student, compares with no earlier round and no evaluation, sends no batches, and counts every failure
     *(
         (f"dataengine_lib.{module}", parameter, "optimize_prompt")

@@ -40,7 +40,7 @@ def top(tokens: Tokens) -> list[tuple[str, float]]:
         ({"B": 0.9, "The": 0.09}, [0.01, 0.9, 0.01], 2, True),
         ({"B": 0.5, "A": 0.01}, [0.01, 0.5, 0.01], 1, True),
         # words that begin with a letter, small letters, and letters of no option
-        ({"Because": 0.5, "a": 0.3, "D": 0.1, "C": 0.05}, [0.05, 0.05, 0.05], 2, True),
+        ({"Because": 0.5, "a": 0.3, "D": 0.1, "C": 0.05}, [0.05, 0.05, 0.05], 2, False),
         # none is listed, or the letter comes in the token behind
         ({"The": 0.6, "It": 0.3}, [0.1, 0.1, 0.1], 3, False),
         ({"(": 0.6, "A": 0.2, "B": 0.1}, [0.2, 0.1, 0.1], 1, False),
@@ -104,7 +104,7 @@ def test_every_form_gives_the_same_ranks_which_are_paid_for_once(
     assert isinstance(scores[1], list) and scores[1].index(max(scores[1])) == 2
     for hidden in scores[2:]:
         assert isinstance(hidden, AskFailed) and hidden.declined and "cannot tell" in str(hidden)
-    assert first.ranked == second.ranked == RankCounts(questions=4, missing=3, cannot_tell=2)
+    assert first.ranked == second.ranked == RankCounts(requests=4, missing=3, elsewhere=2, cannot_tell=2)
     assert first.usage().replies == 4
 
 
@@ -115,6 +115,11 @@ def test_a_server_without_lists_stops_after_one_request_and_one_that_refuses_say
         with pytest.raises(TeacherStop, match=r"list no probable tokens.*set rank to generate"):
             ranked(student(tmp_path, url, monkeypatch), 9)
         assert len(bodies) == 1
+    # a model that reasons gives an empty text for one token: asked for once more, as any reply that is empty
+    with first_token_server(lambda _: (200, completion(None, "", "stop"))) as (url, bodies):
+        with pytest.raises(TeacherStop, match=r"list no probable tokens.*set rank to generate"):
+            ranked(student(tmp_path / "empty", url, monkeypatch), 9)
+        assert len(bodies) == 2
     refusal = {
         "error": {"message": "logprobs is not supported by this model", "param": "logprobs", "code": None}
     }

@@ -171,7 +171,7 @@ def test_letters_are_ranked_as_by_the_models_own_probabilities(packages: Path, t
         # a list ten times as long has the same letter first
         whole = score_first_token(listed, letters).scores
         assert found.index(max(found)) == whole.index(max(whole))
-    assert student.ranked.questions == 50 and student.ranked.cannot_tell == undecided <= 15
+    assert student.ranked.requests == 50 and student.ranked.cannot_tell == undecided <= 15
 
 
 def _own_probabilities(server: LocalServer, prompt: str) -> list[tuple[str, float]]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from PIL import Image
 
@@ -18,7 +18,7 @@ from dataengine_lib.chat.ledger import PaidTotal, StudentUsage
 from dataengine_lib.chat.messages import data_url, jpeg_bytes, user_message
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import Price
-from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop
+from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop, UnusableReply
 from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.reasoning import after_reasoning
@@ -27,7 +27,7 @@ from dataengine_lib.core.text import caseless
 from dataengine_lib.replies.answer_choice import CANNOT_TELL
 from dataengine_lib.replies.json_reply import letter_schema, structured_answer
 from dataengine_lib.students.interface import RankedText
-from dataengine_lib.students.on_server.first_tokens import RankCounts, score_first_token
+from dataengine_lib.students.on_server.first_tokens import FirstToken, RankCounts, score_first_token
 
 # What is appended to every prompt, and so part of every request's key.
 _BY_LETTER = (
@@ -38,6 +38,7 @@ _BY_FIRST_LETTER = "Answer with the letter of the best option and nothing else."
 _BY_FIRST_WORD = "Answer with one word: {words}."
 _IN_WORDS = "Answer in one to three words."
 _MOST_WORDS = 3  # as _IN_WORDS asks for
+_MOSTLY = 0.5  # of the probability of a first token; with less on the options the student would write something else
 # matches "the answer is (b) cat" and "b. cat": the letter, and what follows it
 _LETTER_FIRST = re.compile(
     r"(?:(?:the )?(?:correct |best |final )?answer(?: is)?\W+)?\W*([a-z])(?:\W+|$)(.*)"
@@ -62,7 +63,7 @@ class ApiStudent:
 
     Pass the same Image object for questions about one image: it is then encoded once. `max_side` is the most pixels of
     a picture's longer side. `settings.max_output_tokens` has to suffice for models that reason before they answer.
-    `ranked` counts the questions that were ranked. Raises ParameterError when the server is OpenAI and OPENAI_API_KEY is
+    `ranked` counts the requests that were ranked. Raises ParameterError when the server is OpenAI and OPENAI_API_KEY is
     not set.
     """
 
@@ -81,7 +82,7 @@ class ApiStudent:
         self.ledger = asked_ledger(Path(ledger), {model: price}.get)
         self._used: dict[str, PaidTotal] = {}
         self._lists_tokens = False  # known after the first reply
-        self._ranked: dict[str, tuple[int, bool]] = {}  # by request key: options not in the list, decided
+        self._ranked: dict[str, FirstToken] = {}  # by request key
 
     @property
     def sent(self) -> int:
@@ -94,12 +95,14 @@ class ApiStudent:
 
     @property
     def ranked(self) -> RankCounts:
-        """Counts of all questions that were ranked since it was made, each once."""
-        counts = RankCounts(len(self._ranked))
-        for missing, decided in self._ranked.values():
-            counts.missing += missing > 0
-            counts.cannot_tell += not decided
-        return counts
+        """Counts of all requests that were ranked since it was made, each once."""
+        found = self._ranked.values()
+        return RankCounts(
+            requests=len(found),
+            missing=sum(one.missing > 0 for one in found),
+            elsewhere=sum(one.share < _MOSTLY for one in found),
+            cannot_tell=sum(not one.decided for one in found),
+        )
 
     def rank(
         self,
@@ -228,18 +231,23 @@ class ApiStudent:
                 stop_sending=self._chat.stop_sending,
             )
             waiting = list(requests)
-            if waiting[0].subject.ranked and not self._lists_tokens:
-                # one request alone finds out, so that only one is paid for in vain
-                await paid.ask_all(waiting[:1], self._check_list, on_failure)
-                waiting = waiting[1:]
+            # one request at a time until one finds out, so that only one is paid for in vain
+            while waiting and waiting[0].subject.ranked and not self._lists_tokens:
+                first = waiting.pop(0)
+                await paid.ask_all([first], self._check_list, on_failure)
+                if isinstance(failures.get(first.key), UnusableReply):
+                    self._stop_ranking()
             await paid.ask_all(waiting, lambda request, reply: None, on_failure)
 
     def _check_list(self, request: _Request, reply: Reply) -> None:
         if not reply.top_logprobs:
-            raise TeacherStop(
-                f"{self._chat.where}: its replies list no probable tokens (top_logprobs); set rank to generate"
-            )
+            self._stop_ranking()
         self._lists_tokens = True
+
+    def _stop_ranking(self) -> NoReturn:
+        raise TeacherStop(
+            f"{self._chat.where}: its replies list no probable tokens (top_logprobs); set rank to generate"
+        )
 
     def _scores(self, request: _Request, names: Sequence[str]) -> list[float] | AskFailed:
         """The scores in the last reply to a request, or why there are none."""
@@ -247,7 +255,7 @@ class ApiStudent:
         if not row.top_logprobs:
             return AskFailed("the reply lists no probable tokens", teacher_at_fault=False)
         found = score_first_token(row.top_logprobs, names)
-        self._ranked[request.key] = (found.missing, found.decided)
+        self._ranked[request.key] = found
         if found.decided:
             return found.scores
         first = ", ".join(

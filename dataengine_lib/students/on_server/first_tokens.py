@@ -19,25 +19,30 @@ _OPENER = re.compile(
 
 
 class RankCounts(msgspec.Struct):
-    """Of all questions whose first token was ranked: their number, and how many of them the list says less about.
+    """Of all requests whose first token was ranked: their number, and how many of them the list says less about.
 
-    `missing` counts those with an option that has no token in the list, `cannot_tell` those that are not decided.
+    A question is one request for each order of its options. `missing` counts those with an option that has no token in
+    the list, `elsewhere` those where the options have less than half of the probability, `cannot_tell` those that are
+    not decided.
     """
 
-    questions: int = 0
+    requests: int = 0
     missing: int = 0
+    elsewhere: int = 0
     cannot_tell: int = 0
 
 
 class FirstToken(NamedTuple):
     """The scores of a question's options, log-probabilities, and what is not known about them.
 
-    `missing` counts options without a token in the list: each has the score that it has at most. `decided` is False
-    where the list cannot tell which option is the most probable one.
+    `missing` counts options without a token in the list: each has the score that it has at most. `share` is the
+    probability of all options together. `decided` is False where the list cannot tell which option is the most probable
+    one.
     """
 
     scores: list[float]
     missing: int
+    share: float
     decided: bool
 
 
@@ -46,8 +51,8 @@ def score_first_token(top: Sequence[tuple[str, float]], names: Sequence[str]) ->
 
     All forms of a name are counted together. Letters are told by their case, words are not: "a" begins a sentence.
     A name without a token has at most the probability of the least probable token of the list, or of what the list
-    leaves over. No option is the most probable one where none is in the list, or where tokens after which any of them
-    may follow, as "(", are as probable as the best one.
+    leaves over. No option is the most probable one where none is in the list, where one that is missing may be as
+    probable as the best one, or where tokens after which any of them may follow, as "(", are as probable.
     """
     probabilities = dict.fromkeys(names, 0.0)
     opened = 0.0
@@ -65,8 +70,10 @@ def score_first_token(top: Sequence[tuple[str, float]], names: Sequence[str]) ->
     # never 0, of which there is no logarithm
     most_of_missing = max(min(least, 1 - total), 1e-12)
     best = max(probabilities.values(), default=0.0)
+    missing = sum(not value for value in probabilities.values())
     return FirstToken(
         [math.log(min(1.0, value or most_of_missing)) for value in probabilities.values()],
-        sum(not value for value in probabilities.values()),
-        best > opened,
+        missing,
+        sum(probabilities.values()),
+        best > max(opened, most_of_missing * (1 + 1e-9) if missing else 0.0),
     )
