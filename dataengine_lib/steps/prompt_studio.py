@@ -121,6 +121,12 @@ class PromptStudio:
         )
         if result.unasked:
             raise self._budget_spent()
+        # a server that is away for a while says nothing about the rules
+        if lost := [one for one in result.failures if one.kind == "error"]:
+            raise DataEngineError(
+                f"{settings.input}: {len(lost):,} of {len(queries):,} queries got no reply from {settings.teacher} "
+                f"({lost[0].reason}); run again, replies that came are kept, or leave query {lost[0].query_id} out"
+            )
         kept, dropped = self._checked(result.output)
         failures = {one.query_id: f"no usable reply: {one.kind}" for one in result.failures}
         trial = Trial(

@@ -15,7 +15,7 @@ from project import PROJECT_ROOT
 from dataengine_lib.cli import main
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.records import Query
-from dataengine_lib.errors import ParameterError
+from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.playground.questions import QUESTION_WRITERS
 from dataengine_lib.playground.server import PlaygroundServer, serve
@@ -179,6 +179,33 @@ def test_the_budget_ends_it_and_a_higher_one_goes_on(
         assert poor.trials == {} and poor.template is None and poor.conclusion()[0] == "Nothing was tried."
         cost = free.trials["v0"].cost_usd
         assert cost and trial_figures(free.trials["v0"]).usd_per_kept == cost / free.trials["v0"].kept
+
+
+def test_replies_that_do_not_come_are_no_fault_of_the_rules(
+    queries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "key-of-a-test")
+    asked = {"teacher": "openai:playground", "sample": 8, "holdout": 16, "rounds": 1, "concurrency": 1}
+    refused: list[str] = []
+
+    def fault(body: dict[str, Any]) -> str | None:
+        """Refuses the second request of all, each time it comes."""
+        text = json.dumps(body["messages"])
+        refused.append(text) if len(refused) < 2 and text not in refused else None
+        return "400" if refused[1:] == [text] else None
+
+    with serve(reply, fault, structured_reply) as server:
+        given = {**asked, "base_url": server.base_url}
+        with pytest.raises(
+            DataEngineError, match=r"1 of \d+ queries got no reply from openai:playground .*run again"
+        ):
+            optimize_prompt(config(queries, tmp_path / "out", **given))
+        refused[1:] = [""]
+        sent = len(server.requests)
+        found = optimize_prompt(config(queries, tmp_path / "out", **given))
+        whole = optimize_prompt(config(queries, tmp_path / "whole", **given))
+    assert len(server.requests) > sent and found.rounds == whole.rounds
+    assert files(tmp_path / "out") == files(tmp_path / "whole")
 
 
 def test_what_cannot_be_used_is_one_line(queries: Path, tmp_path: Path) -> None:
