@@ -235,7 +235,7 @@ def _bundle(
     ] = None,
     max_mb: Annotated[
         float | None,
-        typer.Option("--max-mb", metavar="N", min=0, help="reduce pictures until the file has at most N MB"),
+        typer.Option("--max-mb", metavar="N", min=0, help="reduce pictures, then galleries, to at most N MB"),
     ] = None,
 ) -> None:
     """Write a report as one file to send: its pages and their data, links whole, without paths of this machine."""
@@ -246,7 +246,10 @@ def _bundle(
     size = made.output.stat().st_size / 1e6
     typer.echo(f"{made.output}: {len(made.pages)} pages, {len(made.files) or 'no'} data files, {size:.1f} MB")
     if made.picture_side:
-        typer.echo(f"pictures have at most {made.picture_side} pixels, so that it fits into {max_mb:g} MB")
+        cut = f", galleries their first {made.cards} cards" if made.cards else ""
+        typer.echo(
+            f"pictures have at most {made.picture_side} pixels{cut}, so that it fits into {max_mb:g} MB"
+        )
     print_lines(f"left out: {name} ({why})" for name, why in made.left_out.items())
     if pdf:
         print_lines(str(path) for path in print_pages(run_dir, made.pages, pdf))

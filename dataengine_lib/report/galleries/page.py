@@ -27,6 +27,8 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 # what would end a script element or, in old parsers, a line of it
 _IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _LEAST_CARDS = 2  # that are worth filters and a search
+_DATA_START = '<script type="application/json" id="gallery-data">'
+_DATA = re.compile(rf"{re.escape(_DATA_START)}(.*?)</script>", re.DOTALL)
 
 
 class _Block(msgspec.Struct, omit_defaults=True):
@@ -113,12 +115,7 @@ class PageGalleries:
             for place, image in enumerate(self._images)
         ]
         blocks = _Blocks(self._run, self._first, images, self._blocks)
-        data = without_turning(msgspec.json.encode(blocks).decode())
-        for letter, code in _IN_SCRIPT.items():
-            data = data.replace(letter, code)
-        return PageScript.of(
-            _script(), f'<script type="application/json" id="gallery-data">{data}</script>\n'
-        )
+        return PageScript.of(_script(), f"{_DATA_START}{_data_text(blocks)}</script>\n")
 
     def _place(self, image: Thumbnail) -> int:
         if not _BASE64.fullmatch(image.data):
@@ -138,6 +135,36 @@ class PageGalleries:
         self._shown.add(picture.image)
         named = f' data-image="{picture.image}"'
         return embedded_image_html("webp", image.data, picture.alt, image.width, image.height, named)
+
+
+def with_fewer_cards(page: str, most: int) -> str:
+    """The page with the first `most` cards of each gallery; the galleries say how many there are.
+
+    A page without galleries, or with those of another version, stays as it is.
+    """
+    found = _DATA.search(page)
+    if found is None:
+        return page
+    try:
+        blocks = msgspec.json.decode(found[1], type=_Blocks)
+    except msgspec.DecodeError:
+        return page
+    used = set()
+    for block in blocks.galleries:
+        block.cards = block.cards[:most]
+        for card in block.cards:
+            pictures = [*([card.picture] if card.picture else []), *card.pair, *card.near]
+            used |= {picture.image for picture in pictures}
+    blocks.images = [image if place in used else Thumbnail() for place, image in enumerate(blocks.images)]
+    return f"{page[: found.start(1)]}{_data_text(blocks)}{page[found.end(1) :]}"
+
+
+def _data_text(blocks: _Blocks) -> str:
+    """The data of a page's galleries as JSON that can stand in a script element."""
+    data = without_turning(msgspec.json.encode(blocks).decode())
+    for letter, code in _IN_SCRIPT.items():
+        data = data.replace(letter, code)
+    return data
 
 
 def gallery_css() -> str:

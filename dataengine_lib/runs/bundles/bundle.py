@@ -15,9 +15,10 @@ from urllib.parse import quote
 
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import ParameterError
+from dataengine_lib.report.galleries.page import with_fewer_cards
 from dataengine_lib.runs.bundles.links import file_in, linked_names, relinked
 from dataengine_lib.runs.bundles.machine import MachineTexts
-from dataengine_lib.runs.bundles.smaller_pictures import PICTURE_SIZES, with_smaller_pictures
+from dataengine_lib.runs.bundles.smaller_pictures import CARD_NUMBERS, PICTURE_SIZES, with_smaller_pictures
 from dataengine_lib.runs.manifest import Manifest, read_manifest
 
 _STARTS = ("7_study.html", "index.html")  # the page of a study, or of a run
@@ -30,7 +31,8 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # of every file in a zip: the same report gives t
 class Bundle:
     """What a bundle holds: names of files relative to the report's folder, and why others were left out.
 
-    `picture_side` is the longer side in pixels that pictures were reduced to, 0 where they are as in the report.
+    `picture_side` is the longer side in pixels that pictures were reduced to, `cards` the number that each gallery was
+    cut to; 0 where they are as in the report.
     """
 
     output: Path
@@ -38,6 +40,7 @@ class Bundle:
     files: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     picture_side: int = 0
+    cards: int = 0
 
 
 @dataclass
@@ -59,8 +62,9 @@ def bundle(folder: Path, output: Path, *, data: bool = True, max_mb: float | Non
     A zip has the pages, the data files that they link to (unless `data` is false) and `bundle.json`: SHA-256 and bytes
     of each file, every step's parameters, versions, and what was left out. Links to what is not in it are texts. Paths of
     the machine and secrets of the environment are replaced in pages; a data file that has one is left out. The same
-    report gives the same bytes. Where it would be larger than `max_mb` (millions of bytes), pictures are reduced.
-    Raises ParameterError for a folder without a report, for another suffix, and where `max_mb` is too little.
+    report gives the same bytes. Where it would be larger than `max_mb` (millions of bytes), pictures are reduced, then
+    galleries cut to their first cards. Raises ParameterError for a folder without a report, for another suffix, and
+    where `max_mb` is too little.
     """
     output = Path(output)
     if output.suffix.lower() not in (".zip", ".html"):
@@ -68,19 +72,22 @@ def bundle(folder: Path, output: Path, *, data: bool = True, max_mb: float | Non
     as_page = output.suffix.lower() == ".html"
     report = _read_report(folder, data=data and not as_page)
     made, side = _written(report, as_page), 0
-    sizes = iter(PICTURE_SIZES)
+    ways = [*((size, 0) for size in PICTURE_SIZES), *((PICTURE_SIZES[-1], most) for most in CARD_NUMBERS)]
+    cards = 0
     while max_mb is not None and made.tell() > 1e6 * max_mb:
         least = made.tell()
         made.close()
-        if (size := next(sizes, None)) is None:
+        if not ways:
             raise ParameterError(_too_large(output, least, max_mb, report))
-        side = size[0]
-        smaller = replace(report, pages=with_smaller_pictures(report.pages, *size))
-        made = _written(smaller, as_page)
+        (side, quality), cards = ways.pop(0)
+        pages = report.pages
+        if cards:
+            pages = {name: with_fewer_cards(text, cards) for name, text in pages.items()}
+        made = _written(replace(report, pages=with_smaller_pictures(pages, side, quality)), as_page)
     with made, replacing(output) as stream:
         made.seek(0)
         shutil.copyfileobj(made, stream)
-    return Bundle(output, list(report.pages), list(report.files), report.left_out, side)
+    return Bundle(output, list(report.pages), list(report.files), report.left_out, side, cards)
 
 
 def _written(report: _Report, as_page: bool) -> IO[bytes]:
@@ -98,8 +105,8 @@ def _written(report: _Report, as_page: bool) -> IO[bytes]:
 def _too_large(output: Path, least: int, max_mb: float, report: _Report) -> str:
     without = ", or leave out the data files (--no-data)" if report.files else ""
     return (
-        f"{output}: {least / 1e6:.1f} MB even with the smallest pictures, more than --max-mb {max_mb:g}; allow that much"
-        f"{without}"
+        f"{output}: {least / 1e6:.1f} MB even with small pictures and galleries, more than --max-mb {max_mb:g}; "
+        f"allow that much{without}"
     )
 
 

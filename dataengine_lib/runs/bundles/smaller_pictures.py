@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 from dataengine_lib.images.decode import decode_image
 
-PICTURE_SIZES = ((224, 65), (160, 55), (128, 50), (96, 45), (64, 40))
+PICTURE_SIZES = ((224, 65), (160, 55), (128, 50), (96, 45))
 """Pixels of the longer side and the quality, the best first."""
+CARD_NUMBERS = (400, 200, 100, 50)
+"""Cards of a gallery, where smaller pictures alone do not suffice."""
 
 # The base64 of a WebP file ("RIFF…") or a JPEG file, in an element or in a gallery's data: "UklGRiQAAABXRUJQVlA4…"
 _PICTURE = re.compile(r"(?:UklGR|/9j/)[A-Za-z0-9+/]{100,}={0,2}")

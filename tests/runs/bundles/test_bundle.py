@@ -18,6 +18,10 @@ from typer.testing import CliRunner
 from dataengine_lib.cli import app
 from dataengine_lib.core.files import write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.report.galleries.cards import Card, Picture
+from dataengine_lib.report.galleries.gallery_data import GalleryData
+from dataengine_lib.report.galleries.page import PageGalleries, with_fewer_cards
+from dataengine_lib.report.galleries.pictures import Thumbnail
 from dataengine_lib.report.html import page_html
 from dataengine_lib.runs.bundles import pdf
 from dataengine_lib.runs.bundles.bundle import bundle
@@ -173,10 +177,40 @@ def test_pictures_are_reduced_until_it_is_small_enough(report: Path, tmp_path: P
     assert sorted((one.format, one.size) for one in pictures) == [("JPEG", (160, 120)), ("WEBP", (160, 120))]
     out.unlink()
     with pytest.raises(
-        ParameterError, match=r"MB even with the smallest pictures, more than --max-mb 0\.001"
+        ParameterError, match=r"MB even with small pictures and galleries, more than --max-mb 0\.001"
     ):
         bundle(report, out, data=False, max_mb=0.001)
     assert not out.exists()
+
+
+def test_galleries_are_cut_where_small_pictures_do_not_suffice(report: Path, tmp_path: Path) -> None:
+    images = [Image.new("RGB", (96, 96), (80 * number, 0, 0)) for number in range(3)]  # which get no smaller
+    thumbnails = [Thumbnail(encoded(image, "WEBP"), 96, 96) for image in images]
+    cards = [
+        Card(
+            id=f"q{number}",
+            picture=Picture(number % 2 + (number > 60), "x"),
+            question=f"What is {number}? </script>" * 9,
+        )
+        for number in range(70)
+    ]
+    galleries = PageGalleries(first=2)
+    body = galleries.add_data(GalleryData(total=90, cards=cards, images=thumbnails))
+    page = report / "6_compare_rounds.html"
+    page.write_text(page_html("Comparison", body, script=galleries.script()))
+    whole = page.read_text()
+    assert (
+        with_fewer_cards(whole, 70) == whole
+        and with_fewer_cards("<p>no gallery</p>", 1) == "<p>no gallery</p>"
+    )
+    cut = with_fewer_cards(whole, 50)
+    assert "q49" in cut and "q50" not in cut and cut.count("</script>") == whole.count("</script>")
+    assert all(image.data in whole for image in thumbnails)
+    assert [image.data in cut for image in thumbnails] == [True, True, False]
+    least = bundle(report, tmp_path / "whole.html").output.stat().st_size
+    made = bundle(report, tmp_path / "small.html", max_mb=(least - 2500) / 1e6)
+    assert made.cards == 50 and "What is 49" in made.output.read_text()
+    assert "What is 50" not in made.output.read_text()
 
 
 def encoded(picture: Image.Image, kind: str) -> str:
