@@ -17,10 +17,10 @@ study: $(STAMP)  ## five arms, eight seeds on the playground: does asking for we
 test: $(TEST_STAMP)  ## everything on two cores
 	$(MAKE) -j 2 lint pytest
 
-# Bytecode is written whatever the environment says: the processes of tests would compile the library each time. MAKEFLAGS
-# would reach the make that tests call.
+# Bytecode is written whatever the environment says: the processes of tests would compile the library each time. Variables
+# of make would reach the make that tests call.
 pytest: $(TEST_STAMP)
-	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= MAKEFLAGS= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # JupyterLab sees the whole project and begins with a page that leads to notebooks, reports and params. .jupyter has its
 # settings, such as showing pages as pages; a user's own come first. A container's only user is often root.
