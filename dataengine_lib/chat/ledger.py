@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import msgspec
 
-from dataengine_lib.chat.reply import Reply, reply_end
+from dataengine_lib.chat.reply import Reply, is_no_answer, reply_end
 from dataengine_lib.core.append_file import AppendFile
 from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.text import underscored
@@ -109,8 +109,8 @@ class PaidTotal(msgspec.Struct):
 
     @property
     def failed(self) -> bool:
-        """Whether no reply is an answer of the model at all: each is empty, or ended by an error."""
-        return self.finish_reason == "error" or (self.finish_reason == "empty" and not self.top_logprobs)
+        """Whether no reply is an answer of the model at all."""
+        return is_no_answer(self.finish_reason, self.top_logprobs)
 
     def add(self, row: PaidReply, usd: float | None) -> None:
         """Count one more reply that cost `usd`."""

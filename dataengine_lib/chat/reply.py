@@ -1,6 +1,6 @@
 """What comes back from a chat model (steps 0, 1, 3 and 4): a Reply, or the two errors for a request without one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -51,6 +51,11 @@ def reply_end(finish_reason: str, text: str) -> str:
     return "refusal" if reason == "refusal" else "error"
 
 
+def is_no_answer(end: str, top_logprobs: Sequence[tuple[str, float]]) -> bool:
+    """Whether a reply that ended so (see `reply_end`) is no answer: empty without probabilities, or ended by an error."""
+    return end == "error" or (end == "empty" and not top_logprobs)
+
+
 class Reply(msgspec.Struct, frozen=True):
     """What a model wrote. `finish_reason` is one of `reply_end`: `stop` for a usable reply; `problem` says why not.
 
@@ -79,8 +84,8 @@ class Reply(msgspec.Struct, frozen=True):
 
     @property
     def failed(self) -> bool:
-        """Whether it is no answer of the model at all: empty without probabilities, or ended by an error."""
-        return self.finish_reason == "error" or (self.finish_reason == "empty" and not self.top_logprobs)
+        """Whether it is no answer of the model at all."""
+        return is_no_answer(self.finish_reason, self.top_logprobs)
 
     @property
     def has_token_counts(self) -> bool:

@@ -113,8 +113,7 @@ class StudentSource:
 
     def ranked(self) -> RankCounts | None:
         """Counts of the first tokens that were ranked so far; None for a student that is not ranked by them."""
-        by_first_token = self._server is not None and self.settings.ask.rank != "generate"
-        return self._server.ranked if self._server and by_first_token else None
+        return self._server.ranked if self._server and self.settings.ask.rank != "generate" else None
 
     @property
     def ranks_texts(self) -> bool:

@@ -25,7 +25,7 @@ from dataengine_lib.widgets.case_list import (
     case_label,
 )
 from dataengine_lib.widgets.case_view import STYLE, case_html, path_html
-from dataengine_lib.widgets.lab_form import LabForm, narrow_field, wide_field
+from dataengine_lib.widgets.lab_form import LabForm, action_button, narrow_field, wide_field
 from dataengine_lib.widgets.pictures import LARGE, SMALL, picture
 
 if TYPE_CHECKING:
@@ -129,10 +129,8 @@ class _Form:
             "Undecided": ("", lambda: self.decide(None)),
         }
         self.buttons = {}
-        # act=act binds each button to its own action, not to the last one of the loop
         for name, (style, act) in buttons.items():
-            self.buttons[name] = w.Button(description=name, button_style=style, layout=w.Layout(width="auto"))
-            self.buttons[name].on_click(lambda _, act=act: act())
+            self.buttons[name] = action_button(name, style, act)
         fields = [self.round, self.kind, self.outcome, self.letter, self.decision, self.order, self.text]
         for field in fields:
             field.observe(lambda _: self.search(), names="value")

@@ -1,11 +1,12 @@
 """What the forms of this package share: displayed, each is a sentence and its widget, and their fields look alike."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar
 
 from dataengine_lib.report.tables import Html
-from dataengine_lib.widgets.keys import GUARDED, KEY_GUARD
+from dataengine_lib.widgets.keys import GUARDED, KEY_GUARD, key_class
 
 # The arrow of a list is a dark picture in both themes of JupyterLab. Source of the name: @jupyter-widgets/controls.
 _ARROW = (
@@ -44,6 +45,17 @@ class LabForm(ABC):
         display(self.summary())  # type: ignore[no-untyped-call]
         display(self.widget)  # type: ignore[no-untyped-call]
         display({"application/javascript": self.script}, raw=True)  # type: ignore[no-untyped-call]
+
+
+def action_button(text: str, look: str, act: Callable[[], object], key: str = "") -> Any:
+    """A button that calls `act`, also by `key` where one is given; `look` is that of ipywidgets or empty."""
+    import ipywidgets as w
+
+    button = w.Button(description=text, button_style=look, layout=w.Layout(width="auto"))
+    if key:
+        button.add_class(key_class(key))
+    button.on_click(lambda _: act())
+    return button
 
 
 def narrow_field() -> dict[str, Any]:

@@ -99,7 +99,7 @@ def _number(step: ShownStep) -> int | None:
 
 
 def _unknown(number: int, after: bool) -> TypeRound:
-    """A round of which nothing is known yet."""
+    """A round without figures yet."""
     counts: dict[str, Any] = dict.fromkeys(("bad_cases", "queries", "replies", "kept", "dropped"))
     return TypeRound(number, **counts, after=after)
 

@@ -15,10 +15,9 @@ from urllib.parse import quote
 
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import ParameterError
-from dataengine_lib.report.galleries.page import with_fewer_cards
 from dataengine_lib.runs.bundles.links import file_in, linked_names, relinked
 from dataengine_lib.runs.bundles.machine import MachineTexts
-from dataengine_lib.runs.bundles.smaller_pictures import CARD_NUMBERS, PICTURE_SIZES, with_smaller_pictures
+from dataengine_lib.runs.bundles.smaller_pages import smaller_pages
 from dataengine_lib.runs.manifest import Manifest, read_manifest
 
 _STARTS = ("7_study.html", "index.html")  # the page of a study, or of a run
@@ -71,19 +70,15 @@ def bundle(folder: Path, output: Path, *, data: bool = True, max_mb: float | Non
         raise ParameterError(f"{output}: a bundle is a .zip or an .html; name one of them")
     as_page = output.suffix.lower() == ".html"
     report = _read_report(folder, data=data and not as_page)
-    made, side = _written(report, as_page), 0
-    ways = [*((size, 0) for size in PICTURE_SIZES), *((PICTURE_SIZES[-1], most) for most in CARD_NUMBERS)]
-    cards = 0
+    made, side, cards = _written(report, as_page), 0, 0
+    smaller = smaller_pages(report.pages)
     while max_mb is not None and made.tell() > 1e6 * max_mb:
         least = made.tell()
         made.close()
-        if not ways:
+        if (found := next(smaller, None)) is None:
             raise ParameterError(_too_large(output, least, max_mb, report))
-        (side, quality), cards = ways.pop(0)
-        pages = report.pages
-        if cards:
-            pages = {name: with_fewer_cards(text, cards) for name, text in pages.items()}
-        made = _written(replace(report, pages=with_smaller_pictures(pages, side, quality)), as_page)
+        pages, side, cards = found
+        made = _written(replace(report, pages=pages), as_page)
     with made, replacing(output) as stream:
         made.seek(0)
         shutil.copyfileobj(made, stream)

@@ -49,7 +49,7 @@ class FirstToken(NamedTuple):
 def score_first_token(top: Sequence[tuple[str, float]], names: Sequence[str]) -> FirstToken:
     """Scores of the options that begin with `names` (letters, or words such as Yes), from a server's list of tokens.
 
-    All forms of a name are counted together. Letters are told by their case, words are not: "a" begins a sentence.
+    All forms of a name are counted together. Letters count in upper case alone ("a" begins a sentence), words in any case.
     A name without a token has at most the probability of the least probable token of the list, or of what the list
     leaves over. No option is the most probable one where none is in the list, where one that is missing may be as
     probable as the best one, or where tokens after which any of them may follow, as "(", are as probable.
@@ -57,16 +57,17 @@ def score_first_token(top: Sequence[tuple[str, float]], names: Sequence[str]) ->
     probabilities = dict.fromkeys(names, 0.0)
     opened = 0.0
     words = {name if len(name) == 1 else name.casefold(): name for name in names}
-    for token, logprob in top:
+    listed = [(token, math.exp(logprob)) for token, logprob in top]
+    for token, probability in listed:
         found = _WORD.fullmatch(token)
         text = found[1] if found else ""
         name = words.get(text if len(text) == 1 else text.casefold())
         if name is not None:
-            probabilities[name] += math.exp(logprob)
+            probabilities[name] += probability
         elif _OPENER.fullmatch(token):
-            opened += math.exp(logprob)
-    total = sum(math.exp(logprob) for _, logprob in top)
-    least = min((math.exp(logprob) for _, logprob in top), default=1.0)
+            opened += probability
+    total = sum(probability for _, probability in listed)
+    least = min((probability for _, probability in listed), default=1.0)
     # never 0, of which there is no logarithm
     most_of_missing = max(min(least, 1 - total), 1e-12)
     best = max(probabilities.values(), default=0.0)

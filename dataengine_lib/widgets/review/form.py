@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from dataengine_lib.core.records import LETTERS, MOST_CHOICES, OPEN, YES_NO
@@ -9,7 +10,7 @@ from dataengine_lib.curation.reviews.decisions import Decision
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.report.tables import escaped
 from dataengine_lib.widgets.keys import KEYS, key_class
-from dataengine_lib.widgets.lab_form import narrow_field
+from dataengine_lib.widgets.lab_form import action_button, narrow_field
 from dataengine_lib.widgets.review.card import REVIEWER_STYLE, image_html, texts_html
 from dataengine_lib.widgets.review.filters import FilterControls
 from dataengine_lib.widgets.review.images import ReadImage
@@ -101,12 +102,7 @@ class ReviewForm:
         )
         self.buttons = {}
         for name, text, key, look, act in made:
-            button = w.Button(description=text, button_style=look, layout=w.Layout(width="auto"))
-            if key:
-                button.add_class(key_class(key))
-            # act=act binds each button to its own action, not to the last one of the loop
-            button.on_click(lambda _, act=act: self._act(act))
-            self.buttons[name] = button
+            self.buttons[name] = action_button(text, look, partial(self._act, act), key)
         return w.HBox(list(self.buttons.values()), layout=w.Layout(flex_flow="row wrap"))
 
     # What is shown

@@ -1,6 +1,7 @@
 """Prompt studio: the fields and buttons in JupyterLab, and what they do to the session."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from dataengine_lib.curation.candidates import Reject
@@ -8,8 +9,8 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.prompt_versions.trials import QueryOutcome
 from dataengine_lib.report.prompt_studio.tables import diff_html, version_table
 from dataengine_lib.report.tables import displayed, escaped
-from dataengine_lib.widgets.keys import KEYS, key_class
-from dataengine_lib.widgets.lab_form import narrow_field
+from dataengine_lib.widgets.keys import KEYS
+from dataengine_lib.widgets.lab_form import action_button, narrow_field
 from dataengine_lib.widgets.review.card import REVIEWER_STYLE, image_html, texts_html
 from dataengine_lib.widgets.review.images import images_below
 from dataengine_lib.widgets.review.queue import ReviewItem
@@ -91,12 +92,7 @@ class StudioForm:
     ) -> Any:
         """A row of buttons; each is a name, its text, its key, its look and what it does."""
         for name, text, key, look, act in made:
-            button = w.Button(description=text, button_style=look, layout=w.Layout(width="auto"))
-            if key:
-                button.add_class(key_class(key))
-            # act=act binds each button to its own action, not to the last one of the loop
-            button.on_click(lambda _, act=act: self._act(act))
-            self.buttons[name] = button
+            self.buttons[name] = action_button(text, look, partial(self._act, act), key)
         row = [*before, *(self.buttons[one[0]] for one in made)]
         return w.HBox(row, layout=w.Layout(flex_flow="row wrap"))
 

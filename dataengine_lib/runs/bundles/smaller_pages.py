@@ -1,22 +1,32 @@
-"""Smaller pictures in a report's pages (verb `bundle --max-mb`), for a mail or a repository with a limit."""
+"""A report's pages with smaller pictures and galleries (verb `bundle --max-mb`), for a mail with a limit."""
 
 import base64
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from dataengine_lib.images.decode import decode_image
+from dataengine_lib.report.galleries.page import with_fewer_cards
 
-PICTURE_SIZES = ((224, 65), (160, 55), (128, 50), (96, 45))
-"""Pixels of the longer side and the quality, the best first."""
-CARD_NUMBERS = (400, 200, 100, 50)
-"""Cards of a gallery, where smaller pictures alone do not suffice."""
+# Pixels of the longer side and the quality, the best first; then cards of a gallery.
+_PICTURE_SIZES = ((224, 65), (160, 55), (128, 50), (96, 45))
+_CARD_NUMBERS = (400, 200, 100, 50)
 
 # The base64 of a WebP file ("RIFF…") or a JPEG file, in an element or in a gallery's data: "UklGRiQAAABXRUJQVlA4…"
 _PICTURE = re.compile(r"(?:UklGR|/9j/)[A-Za-z0-9+/]{100,}={0,2}")
 
 
-def with_smaller_pictures(pages: Mapping[str, str], side: int, quality: int) -> dict[str, str]:
+def smaller_pages(pages: Mapping[str, str]) -> Iterator[tuple[dict[str, str], int, int]]:
+    """The pages ever smaller: (texts, pixels of a picture's longer side, cards of a gallery or 0 for all of them)."""
+    reduced, side = dict(pages), 0
+    for side, quality in _PICTURE_SIZES:
+        reduced = _with_smaller_pictures(pages, side, quality)
+        yield reduced, side, 0
+    for most in _CARD_NUMBERS:
+        yield {name: with_fewer_cards(text, most) for name, text in reduced.items()}, side, most
+
+
+def _with_smaller_pictures(pages: Mapping[str, str], side: int, quality: int) -> dict[str, str]:
     """The pages with every picture reduced to `side` pixels at most; they show it as large as before, less sharp.
 
     What is no picture, and what would not become smaller, stays. The same pages give the same texts.
