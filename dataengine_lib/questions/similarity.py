@@ -1,17 +1,20 @@
 """Steps 1 and 4: questions that ask nearly the same. Step 1 keeps one of such bad cases, step 4 finds leaks and repeats."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
-from typing import Any, Protocol
+from functools import cached_property
+from math import ceil
+from typing import Protocol
 
 from dataengine_lib.core.records import Answer
 from dataengine_lib.core.text import key_words
 
-_HASHES = 128  # of a MinHash, datasketch's default
-_CHUNK = 1000  # texts hashed at a time
-_MISSED = 1e-3  # most pairs at the threshold that the hashes may miss, as a share
+_MOST_KEYS = 16  # of a text in the index; texts of usual length have about 6 at a threshold of 0.8
+_ROUNDING = (
+    1e-9  # rounding error of a threshold times a size, by which no pair at the threshold may be missed
+)
 
 
 class _HasChoices(Protocol):
@@ -49,7 +52,7 @@ def reduce_pool(records: Sequence[Answer], threshold: float = 0.8, seed: int = 0
     the man holding?` with other choices is another question, and so is another question with the same four colours.
     The order of the choices is ignored. At 0.8, one changed word makes another question of up to 16 words.
     Source: MLLM-DataEngine v2, near-duplicates among bad cases by MinHash and locality-sensitive hashing (Broder
-    1997); here the candidates that it finds are compared exactly.
+    1997); here no pair is missed, see `_Index`.
     """
     if threshold <= 0:
         return ReducedPool(list(records), [])
@@ -67,7 +70,7 @@ def reduce_pool(records: Sequence[Answer], threshold: float = 0.8, seed: int = 0
     found: dict[int, tuple[int, float]] = {}
     for texts in by_type.values():
         cases = [by_text[text] for text in texts]
-        near = _nearest_kept([Shingles.of(records[copies[0]]) for copies in cases], threshold)
+        near = _nearest_kept([Shingles(records[copies[0]]) for copies in cases], threshold)
         for copies, (kept, similarity) in zip(cases, near, strict=True):
             found |= dict.fromkeys(copies, (cases[kept][0], similarity))
     return ReducedPool(
@@ -80,20 +83,27 @@ def reduce_pool(records: Sequence[Answer], threshold: float = 0.8, seed: int = 0
     )
 
 
-@dataclass(frozen=True)
+_Pairs = frozenset[tuple[str, str]]
+
+
 class Shingles:
     """The shingles of a question and of its choices: pairs of neighbouring words, and each text's first and last word.
 
-    Words are compared as `core.text.key_words` gives them.
+    Words are compared as `core.text.key_words` gives them. Both sets are made when they are first needed.
     """
 
-    question: frozenset[str]
-    choices: frozenset[str]
+    def __init__(self, record: _HasChoices) -> None:
+        self._record = record
 
-    @classmethod
-    def of(cls, record: _HasChoices) -> "Shingles":
-        """The shingles of a record's question and choices."""
-        return cls(_pairs("q", [record.question]), _pairs("c", record.choices))
+    @cached_property
+    def question(self) -> _Pairs:
+        """Those of the question."""
+        return _pairs([self._record.question])
+
+    @cached_property
+    def choices(self) -> _Pairs:
+        """Those of all choices together."""
+        return _pairs(self._record.choices)
 
 
 class NearQuestions:
@@ -101,38 +111,36 @@ class NearQuestions:
 
     def __init__(self, records: Sequence[_HasChoices], threshold: float = 0.8) -> None:
         self.records, self.threshold = records, threshold
-        self._texts = [Shingles.of(record) for record in records]
-        self._bands, self._rows = _bands(threshold)
-        self._index = _index(self._bands, self._rows)
-        for place, sketch in enumerate(_sketches(self._texts, self._bands * self._rows)):
-            # every place is inserted once, so datasketch need not look for duplicates
-            self._index.insert(place, sketch, check_duplication=False)
+        # made twice, as the shingles of all take more memory than the index
+        self._index = _Index(map(Shingles, records), threshold)
+        for record in records:
+            self._index.add(Shingles(record))
 
     def near(self, records: Iterable[_HasChoices]) -> Iterator[list[int]]:
-        """For each record, in order, the ascending indices of the similar ones; reads `_CHUNK` records at a time."""
-        waiting = iter(records)
-        while some := [Shingles.of(record) for record in islice(waiting, _CHUNK)]:
-            for text, sketch in zip(some, _sketches(some, self._bands * self._rows), strict=True):
-                candidates = sorted(self._index.query(sketch))  # may hold others too: compared exactly
-                yield [p for p in candidates if _first_similar(text, self._texts, [p], self.threshold)]
+        """For each record, in order, the ascending indices of the similar ones; reads one record at a time."""
+        for record in records:
+            yield [place for place, _ in self._index.similar(Shingles(record))]
 
 
 def same_question(one: str, other: str) -> float:
     """The similarity of two questions without their choices, 0 to 1: the Jaccard index of their shingles."""
-    return _jaccard(_pairs("q", [one]), _pairs("q", [other]))
+    pairs, others = _pairs([one]), _pairs([other])
+    return _jaccard(len(pairs & others), len(pairs), len(others))
 
 
-def _pairs(kind: str, texts: Iterable[str]) -> frozenset[str]:
-    found = set()
+def _pairs(texts: Iterable[str]) -> _Pairs:
+    found: set[tuple[str, str]] = set()
     for text in texts:
-        words = ["", *key_words(text), ""]  # so that the first and the last word are in a pair of their own
-        found |= {"\0".join([kind, one, other]) for one, other in pairwise(words)}
+        words = key_words(text)
+        found.update(
+            zip(["", *words], [*words, ""], strict=True)
+        )  # the first and the last word have a pair of their own
     return frozenset(found)
 
 
-def _jaccard(one: frozenset[str], other: frozenset[str]) -> float:
-    common = len(one & other)  # |A ∩ B| / |A ∪ B|, without building the union
-    return common / (len(one) + len(other) - common) if one or other else 1.0
+def _jaccard(common: int, one: int, other: int) -> float:
+    """|A ∩ B| / |A ∪ B| by the sizes of the intersection and of both sets; 1 for two empty ones."""
+    return common / (one + other - common) if one or other else 1.0
 
 
 def _text(record: Answer) -> str:
@@ -152,55 +160,101 @@ def _drawn(seed: int, text: str) -> bytes:
 
 
 def _nearest_kept(texts: Sequence[Shingles], threshold: float) -> list[tuple[int, float]]:
-    """For each text in order: (index of the first kept one that is similar, similarity); itself if it is kept.
-
-    The hashes are of question and choices together: where both are similar by `threshold`, so is their union.
-    """
-    bands, rows = _bands(threshold)
-    index = _index(bands, rows)
+    """For each text in order: (index of the first kept one that is similar, similarity); itself if it is kept."""
+    index = _Index(texts, threshold)
+    kept: list[int] = []
     near: list[tuple[int, float]] = []
-    for place, sketch in enumerate(_sketches(texts, bands * rows)):
-        found = _first_similar(texts[place], texts, sorted(index.query(sketch)), threshold)
-        near.append(found or (place, 1.0))
-        if found is None:
-            index.insert(place, sketch, check_duplication=False)
+    for place, text in enumerate(texts):
+        if found := next(index.similar(text), None):
+            near.append((kept[found[0]], found[1]))
+        else:
+            near.append((place, 1.0))
+            index.add(text)
+            kept.append(place)
     return near
 
 
-def _index(bands: int, rows: int) -> Any:
-    from datasketch import MinHashLSH
-
-    return MinHashLSH(num_perm=bands * rows, params=(bands, rows))
+_Ranks = dict[tuple[str, str], int]
+_NONE = -1  # in place of a rank where a record has no choices
 
 
-def _sketches(texts: Iterable[Shingles], hashes: int) -> Iterator[Any]:
-    """The MinHash of every text's question and choices together."""
-    from datasketch import MinHash
+class _Index:
+    """Finds the texts whose questions and choices are both similar by at least `threshold`; misses none.
 
-    encoded = (
-        [shingle.encode("utf-8", "surrogatepass") for shingle in text.question | text.choices]
-        for text in texts
-    )
-    yield from MinHash.generator(encoded, num_perm=hashes)
+    `vocabulary` are texts of the kind that will be added. Two sets of Jaccard index t or more share an element among
+    the `_prefix` rarest of each, so only texts that share a rare shingle of the question and one of the choices are
+    compared. Source: prefix filtering, Chaudhuri et al. 2006; Bayardo et al. 2007.
+    """
+
+    def __init__(self, vocabulary: Iterable[Shingles], threshold: float) -> None:
+        self.threshold = threshold
+        questions: Counter[tuple[str, str]] = Counter()
+        choices: Counter[tuple[str, str]] = Counter()
+        for text in vocabulary:
+            questions.update(text.question)
+            choices.update(text.choices)
+        self._question_rank, self._choice_rank = _ranks(questions), _ranks(choices)
+        # each text's shingles by their ranks, the rarest first
+        self._texts: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
+        # places of the texts by (rank of a shingle of the question, rank of one of the choices), or by the first alone
+        # where a text is so long that it would have too many keys
+        self._by_pair: dict[tuple[int, int], list[int]] = {}
+        self._by_question: dict[int, list[int]] = {}
+
+    def add(self, text: Shingles) -> None:
+        """Add a text of the vocabulary behind those that were added before."""
+        place = len(self._texts)
+        question = tuple(sorted(self._question_rank[pair] for pair in text.question))
+        choices = tuple(sorted(self._choice_rank[pair] for pair in text.choices))
+        self._texts.append((question, choices))
+        rare = question[: self._prefix(len(question))]
+        rare_choices = choices[: self._prefix(len(choices))] or (_NONE,)
+        if len(rare) * len(rare_choices) > _MOST_KEYS:
+            for one in rare:
+                self._by_question.setdefault(one, []).append(place)
+            return
+        for one in rare:
+            for other in rare_choices:
+                self._by_pair.setdefault((one, other), []).append(place)
+
+    def similar(self, text: Shingles) -> Iterator[tuple[int, float]]:
+        """(place, similarity) of each added text that is similar to this one, by ascending place."""
+        question, rare = self._known(text.question, self._question_rank)
+        # a question without rare shingles in common is similar to none, which rules out most of them
+        if not rare:
+            return
+        choices, rare_choices = self._known(text.choices, self._choice_rank)
+        if not text.choices:
+            rare_choices = [_NONE]
+        places: set[int] = set()
+        for one in rare:
+            places.update(self._by_question.get(one, ()))
+            for other in rare_choices:
+                places.update(self._by_pair.get((one, other), ()))
+        for place in sorted(places):
+            other_question, other_choices = self._texts[place]
+            common = len(question.intersection(other_question))
+            similarity = _jaccard(common, len(text.question), len(other_question))
+            # most candidates are ruled out before their choices are compared
+            if similarity < self.threshold:
+                continue
+            common = len(choices.intersection(other_choices))
+            similarity = min(similarity, _jaccard(common, len(text.choices), len(other_choices)))
+            if similarity >= self.threshold:
+                yield place, similarity
+
+    def _known(self, pairs: _Pairs, rank: Mapping[tuple[str, str], int]) -> tuple[set[int], list[int]]:
+        """The ranks of those shingles that the index knows, and of those among the set's rarest."""
+        known = {rank[pair] for pair in pairs if pair in rank}
+        # unknown shingles are the rarest of all
+        rare = self._prefix(len(pairs)) - (len(pairs) - len(known))
+        return known, sorted(known)[:rare] if rare > 0 else []
+
+    def _prefix(self, size: int) -> int:
+        """Of a set of this size, how many of its rarest elements one of a similar set must be among."""
+        return size - ceil(self.threshold * size - _ROUNDING) + 1 if size else 0
 
 
-def _first_similar(
-    text: Shingles, texts: Sequence[Shingles], candidates: Iterable[int], threshold: float
-) -> tuple[int, float] | None:
-    for place in candidates:
-        similarity = _jaccard(text.question, texts[place].question)
-        if similarity >= threshold:  # most candidates are ruled out before their choices are compared
-            similarity = min(similarity, _jaccard(text.choices, texts[place].choices))
-            if similarity >= threshold:
-                return place, similarity
-    return None
-
-
-def _bands(threshold: float) -> tuple[int, int]:
-    """(bands, rows) of locality-sensitive hashing: the longest rows that miss at most `_MISSED` at the threshold."""
-    # a pair of similarity s is a candidate with probability 1 - (1 - s^rows)^bands; longer rows give fewer false ones
-    # at 0.8: 25 bands of 5 rows
-    rows = next(
-        r for r in range(_HASHES // 2, 0, -1) if (1 - threshold**r) ** (_HASHES // r) <= _MISSED or r == 1
-    )
-    return _HASHES // rows, rows
+def _ranks(counts: Counter[tuple[str, str]]) -> _Ranks:
+    """A number for each shingle, 0 for the rarest; equally frequent ones in their own order."""
+    return {pair: rank for rank, pair in enumerate(sorted(counts, key=lambda pair: (counts[pair], pair)))}

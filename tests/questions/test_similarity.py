@@ -3,21 +3,22 @@
 import subprocess
 import sys
 from itertools import combinations
+from random import Random
 
 import pytest
 from near_questions import CHOICES, case, pool
 
 from dataengine_lib.core.records import Answer
-from dataengine_lib.questions.similarity import Shingles, reduce_pool
+from dataengine_lib.questions.similarity import NearQuestions, Shingles, reduce_pool
 
 LONG = "what is the man in the red shirt on the left side of the picture holding in his right hand today"
 
 
 def similarity(one: Answer, other: Answer) -> float:
     """The rule in the plain: the lower of the two Jaccard similarities."""
-    texts = [Shingles.of(record) for record in (one, other)]
+    texts = [Shingles(record) for record in (one, other)]
     return min(
-        len(a & b) / len(a | b)
+        len(a & b) / len(a | b) if a or b else 1.0
         for a, b in (
             (texts[0].question, texts[1].question),
             (texts[0].choices, texts[1].choices),
@@ -167,3 +168,28 @@ def test_nothing_and_everything() -> None:
     assert len(reduce_pool(rows, 1.0).kept) == 1
     empty = Answer(question="", choices=[], correct_choice_idx=0)
     assert len(reduce_pool([empty, empty]).kept) == 1
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.8, 1.0])
+def test_the_index_finds_all_that_comparing_every_pair_finds(threshold: float) -> None:
+    """Short and long texts, whose keys differ in kind, and questions without choices; some changed in a word or two."""
+    rng, words = Random(int(threshold * 10)), [f"w{number}" for number in range(40)]
+    rows: list[Answer] = []
+    for number in range(240):
+        if number % 2:
+            question, choices = rows[-1].question.split(), list(rows[-1].choices)
+            for _ in range(rng.randrange(3)):
+                question[rng.randrange(len(question))] = rng.choice(words)
+            rng.shuffle(choices)
+        else:
+            question = rng.choices(words, k=rng.choice([3, 8, 40]))
+            choices = [
+                " ".join(rng.choices(words, k=rng.choice([1, 2, 25]))) for _ in range(rng.choice([0, 4]))
+            ]
+        rows.append(Answer(question=" ".join(question), choices=choices, correct_choice_idx=0))
+    asked = rows[::3]
+    expected = [
+        [place for place, row in enumerate(rows) if similarity(one, row) >= threshold] for one in asked
+    ]
+    assert list(NearQuestions(rows, threshold).near(asked)) == expected
+    assert sum(map(len, expected)) > len(asked) + 5  # each finds itself, and some find their changed copy
