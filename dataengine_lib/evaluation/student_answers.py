@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
+from dataengine_lib.chat.budget import check_priced
 from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.chat.settings import ChatSettings
@@ -35,7 +36,7 @@ PROGRESS_FILE = "evaluate.progress.jsonl"  # answers so far, until all files are
 
 @dataclass(frozen=True)
 class StudentSettings:
-    """Which student is asked, and how; `chat`, `max_side` and `prices` are for one on a server.
+    """Which student is asked, and how; `chat`, `max_side`, `budget_usd` and `prices` are for one on a server.
 
     The names are those of step 1's parameters.
     """
@@ -53,6 +54,7 @@ class StudentSettings:
     workers: int | Literal["ray"]
     chat: ChatSettings
     max_side: int
+    budget_usd: float | None
     prices: Path | None
     max_bad_share: float
 
@@ -195,10 +197,15 @@ def student_key(student: str, adapter: str | None, *asked: object) -> str:
 def _api_student(settings: StudentSettings) -> "ApiStudent":
     from dataengine_lib.students.on_server.api_student import ApiStudent
 
+    table = read_prices(settings.prices)
+    if settings.budget_usd is not None:
+        check_priced(table.of(settings.student), settings.student, table.near(settings.student))
     return ApiStudent(
         settings.student.partition(":")[2],
         settings.chat,
         ledger=settings.output_dir / "student_ledger.jsonl",
         max_side=settings.max_side,
-        price=read_prices(settings.prices).of(settings.student),
+        price=table.of(settings.student),
+        price_of=lambda model: table.of(f"api:{model.removeprefix('openai:')}"),
+        budget_usd=settings.budget_usd,
     )

@@ -34,7 +34,7 @@ from dataengine_lib.runs.checks.priced_requests import PricedRequests
 from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
 from dataengine_lib.runs.checks.questions import AskedQuestions, asked_or_finding, planned_questions
 from dataengine_lib.runs.checks.spare_costs import spare_costs
-from dataengine_lib.runs.checks.student_costs import LETTER_TOKENS, REPLY_IS_LETTER, student_note
+from dataengine_lib.runs.checks.student_costs import LETTER_TOKENS, REPLY_IS_LETTER, student_notes
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.planning.placeholders import trains_on_new_data
 from dataengine_lib.runs.workflow import NO_NEW_DATA, Planned, first_configs, plan
@@ -113,7 +113,7 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
             f"all of these with step 3's table: {sum_line([_table_part(run, total), *more], cost_limits(planned))}"
         )
     if run.evaluate.student.startswith("api:"):
-        run.notes.append(student_note(run.evaluate))
+        run.notes += student_notes(run.evaluate)
     if run.classify is not None:
         run.notes.append(_classify_note(run.classify))
     run.notes.append(
@@ -182,7 +182,7 @@ def _notes_without_new_data(planned: list[Planned], asked: AskedQuestions | Find
     """What a run costs that asks no teacher for training data."""
     configs, notes = first_configs(planned), [NO_NEW_DATA]
     if configs["evaluate"].student.startswith("api:"):
-        notes.append(student_note(configs["evaluate"]))
+        notes += student_notes(configs["evaluate"])
     notes += judge_notes(planned, asked)
     if "classify_questions" in configs:
         notes.append(_classify_note(configs["classify_questions"]))

@@ -225,12 +225,21 @@ def _warnings(found: list[Finding]) -> list[str]:
 def _check_prices(file: Path, item: Planned) -> None:
     """A step with a budget needs the prices of its models; that must be known before other steps cost money."""
     config: Any = item.config
-    if all(getattr(config, name, None) is None for name in ("budget_usd", "judge_budget_usd")):
+    # step 1 has one for its student and another for its judge
+    judged, asked = (
+        [one.spec for one in item.models_asked if (one.parameter == "judge") == of_judge]
+        for of_judge in (True, False)
+    )
+    if str(getattr(config, "student", "")).startswith("api:"):
+        asked.append(config.student)
+    limited = asked if getattr(config, "budget_usd", None) is not None else []
+    limited += judged if getattr(config, "judge_budget_usd", None) is not None else []
+    if not limited:
         return
     prices = read_prices(getattr(config, "prices", None))
-    for one in item.models_asked:
+    for spec in limited:
         try:
-            check_priced(prices.of(one.spec), one.spec, prices.near(one.spec))
+            check_priced(prices.of(spec), spec, prices.near(spec))
         except ParameterError as error:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
 

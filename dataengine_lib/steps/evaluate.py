@@ -116,6 +116,8 @@ class EvaluateConfig(StepConfig):
     """Tokens of one answer of the server, with those of its reasoning."""
     timeout_s: float = Field(60, gt=0)
     """Seconds to wait for one answer of the server."""
+    budget_usd: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """Stop asking api:MODEL before more than this is spent in output_dir."""
     judge: str = ""
     """Model (openai:MODEL) that grades open-ended answers beside the rule, at a cost; empty: none."""
     judge_base_url: str | None = None
@@ -348,6 +350,7 @@ def _student_settings(config: EvaluateConfig) -> StudentSettings:
             timeout_s=config.timeout_s,
         ),
         max_side=config.max_side,
+        budget_usd=config.budget_usd,
         prices=config.prices,
         max_bad_share=config.max_bad_share,
     )

@@ -99,6 +99,7 @@ def test_plan_counts_the_schema_of_answers_at_most(tmp_path: Path) -> None:
         "evaluate.student=api:mine",
         "evaluate.rank=generate",
         f"evaluate.prices={prices}",
+        "evaluate.budget_usd=7",
         "post_process.blind_reader=openai:mine",
         f"post_process.prices={prices}",
     )
@@ -112,6 +113,13 @@ def test_plan_counts_the_schema_of_answers_at_most(tmp_path: Path) -> None:
         found = re.search(rf"{name}([\d,]+) requests .* letter, at most ([\d,.]+) with", text)
         number, most = (float(figure.replace(",", "")) for figure in found.groups())
         assert most == number * (most_tokens(prompt) + SCHEMA_TOKENS) > 0
+    limit = "note: evaluate.budget_usd stops the student in each evaluation at 7 US dollars, and it may cost "
+    assert limit in text
+    # a reply of one token is ranked, the direct answer is written
+    experiment.sections["evaluate"]["rank"] = "letter"
+    text = "\n".join(plan_lines(experiment, tmp_path / "out"))
+    assert "evaluate: 1 requests to api:mine" in text and "evaluate, ranked: 1 requests to api:mine" in text
+    assert "with 1 output tokens each" in text
 
 
 def test_plan_keeps_to_the_output_limit_and_the_steps_own_prices(tmp_path: Path) -> None:

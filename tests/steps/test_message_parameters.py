@@ -48,7 +48,6 @@ NEVER = {
     ),
     # another trainer's predictions are read as a set of ours
     ("dataengine_lib.evaluation.recorded.sample_filters", "recorded_filter", "fine_tune"),
-    ("dataengine_lib.chat.budget", "budget_usd", "evaluate"),  # it has no budget
     ("dataengine_lib.evaluation.rounds.pairs", "split", "fine_tune"),  # it reads no file without that split
     (
         "dataengine_lib.teachers.loading",

@@ -146,6 +146,19 @@ def test_a_server_that_lists_fewer_tokens_is_asked_for_fewer(
     assert [body["top_logprobs"] for body in bodies] == [20, 10] + [5] * 6
 
 
+def test_a_setting_that_is_refused_changes_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusal = {"error": {"message": "Unsupported parameter: 'max_tokens'", "code": "unsupported_parameter"}}
+
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        return (400, refusal) if "max_tokens" in body else (200, completion(openai_form(LISTS[0])))
+
+    with first_token_server(answer) as (url, bodies):
+        for _ in range(2):  # the second run asks nothing, and so does not learn of the refusal
+            asked = student(tmp_path, url, monkeypatch)
+            assert ranked(asked, 1) + ranked(asked, 2) == [ranked(asked, 1)[0]] * 3
+        assert len(bodies) == 3
+
+
 def test_an_end_without_text_is_ranked_and_a_reply_without_a_list_is_no_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

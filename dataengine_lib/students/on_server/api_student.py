@@ -3,7 +3,7 @@
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -63,8 +63,9 @@ class ApiStudent:
 
     Pass the same Image object for questions about one image: it is then encoded once. `max_side` is the most pixels of
     a picture's longer side. `settings.max_output_tokens` has to suffice for models that reason before they answer.
-    `ranked` counts the requests that were ranked. Raises ParameterError when the server is OpenAI and OPENAI_API_KEY is
-    not set.
+    `ranked` counts the requests that were ranked. `budget_usd` limits what all of `ledger` costs; `price_of` gives the
+    prices of other models whose replies are in it. Raises ParameterError when the server is OpenAI and OPENAI_API_KEY is
+    not set, and when one request may cost more than the budget.
     """
 
     def __init__(
@@ -75,11 +76,18 @@ class ApiStudent:
         ledger: Path,
         max_side: int = 1024,
         price: Price | None = None,
+        price_of: Callable[[str], Price | None] | None = None,
+        budget_usd: float | None = None,
     ) -> None:
         url, key = endpoint(settings.base_url)
         self._chat = ChatClient(model, url, key, settings, role="student")
         self.settings, self.max_side, self.price = settings, max_side, price
-        self.ledger = asked_ledger(Path(ledger), {model: price}.get)
+        # as they are before the server has refused one: a run that goes on has the same keys without having asked
+        self._asked_settings = dict(self._chat.format.settings)
+        self.ledger = asked_ledger(Path(ledger), price_of or {model: price}.get, budget_usd)
+        self.budget = Budget(budget_usd, price, "", self.ledger)
+        # prompts are made later, and none can be cheaper than one without text
+        self.budget.check([PaidRequest("", "", None)], 1, model)
         self._used: dict[str, PaidTotal] = {}
         self._lists_tokens = False  # known after the first reply
         self._ranked: dict[str, FirstToken] = {}  # by request key
@@ -158,6 +166,10 @@ class ApiStudent:
             # equal questions have one key, so they are asked once and share the reply
             missing = {request.key: request for request in requests if not self._has_answer(request)}
             if missing:
+                limits = {
+                    one.max_output_tokens or self.settings.max_output_tokens for one in missing.values()
+                }
+                self.budget.check([*missing.values()], max(limits), self._chat.model)
                 run(self._ask(missing.values(), failures))
         for request in requests:
             if request.key in self.ledger.paid:
@@ -201,7 +213,7 @@ class ApiStudent:
             # the digest of the picture stands for its data URL: as exact, and short
             "messages": user_message(text, hashlib.sha256(jpeg).hexdigest() if jpeg else ""),
             "schema": schema,
-            "settings": self._chat.format.settings,
+            "settings": self._asked_settings,
             **({"logprobs": True} if ranked else {}),
         }
         return key_of(canonical)
@@ -220,26 +232,39 @@ class ApiStudent:
         def on_failure(request: _Request, failure: AskFailed) -> None:
             failures[request.key] = failure
 
-        # Step 1 has no budget_usd: an accuracy is that of all questions.
-        no_limit = Budget(None, self.price, "", self.ledger)
         async with self._chat:
             paid = PaidRequests(
-                no_limit,
+                self.budget,
                 self.settings,
                 send,
                 lambda request: {"asked": self._chat.model},
                 stop_sending=self._chat.stop_sending,
             )
             waiting = list(requests)
+            replied: set[str] = set()
+
+            def on_reply(request: _Request, reply: Reply) -> None:
+                replied.add(request.key)
+                if request.subject.ranked and not self._lists_tokens:
+                    self._check_list(reply)
+
+            def stop_without_money(asked: Sequence[_Request]) -> None:
+                # by what was sent, not by `budget.stopped`, which also says that a retry was not allowed
+                if any(one.key not in failures and one.key not in replied for one in asked):
+                    # an accuracy is that of all questions: no figures are made of some
+                    raise TeacherStop(f"{self._chat.where}: {self.budget.stopped}; all replies are kept")
+
             # one request at a time until one finds out, so that only one is paid for in vain
             while waiting and waiting[0].subject.ranked and not self._lists_tokens:
                 first = waiting.pop(0)
-                await paid.ask_all([first], self._check_list, on_failure)
+                await paid.ask_all([first], on_reply, on_failure)
+                stop_without_money([first])
                 if isinstance(failures.get(first.key), UnusableReply):
                     self._stop_ranking()
-            await paid.ask_all(waiting, lambda request, reply: None, on_failure)
+            await paid.ask_all(waiting, on_reply, on_failure)
+            stop_without_money(waiting)
 
-    def _check_list(self, request: _Request, reply: Reply) -> None:
+    def _check_list(self, reply: Reply) -> None:
         if not reply.top_logprobs:
             self._stop_ranking()
         self._lists_tokens = True

@@ -73,5 +73,8 @@ def test_a_judge_is_one_of_the_models_whose_server_and_price_are_checked(tmp_pat
         not in next(item for item in planned(tmp_path) if item.step.name == "compare_rounds").inputs()
     )
     sets = ["evaluate.judge=openai:mine", "evaluate.judge_budget_usd=1"]
-    found = list(parameter_findings(Path("my.yaml"), planned(tmp_path, *sets)))
-    assert any("mine" in one.message and one.mark == "bad" for one in found)
+    asked = ["evaluate.student=api:other", "evaluate.rank=generate", "evaluate.budget_usd=1"]
+    for given, model in ((sets, "openai:mine"), (asked, "api:other"), (asked + sets[:1], "api:other")):
+        found = list(parameter_findings(Path("my.yaml"), planned(tmp_path, *given)))
+        bad = [one.message for one in found if one.mark == "bad" and "no price is known" in one.message]
+        assert len(bad) == 1 and f"no price is known for {model};" in bad[0]

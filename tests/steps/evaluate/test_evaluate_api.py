@@ -50,6 +50,19 @@ def test_a_student_behind_a_server(root: Path) -> None:
         assert len(server.requests) == asked  # the second run pays for nothing
 
 
+def test_within_a_budget_there_are_figures_of_all_questions_or_none(root: Path, tmp_path: Path) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-01-01\nmodels:\n  any: {input: 10, output: 1000, image_tokens: 100}\n")
+    with serve(see) as server:
+        values = {"prices": prices, "max_output_tokens": 40, "concurrency": 1}
+        with pytest.raises(DataEngineError, match=r"budget_usd 0.1: .* raise budget_usd to go on"):
+            run_api(root, server, budget_usd=0.1, **values)
+        asked = len(server.requests)
+        assert 0 < asked < 7 and not (root / "out" / "metrics.json").exists()
+        usage = run_api(root, server, budget_usd=2, **values).metrics.usage
+        assert len(server.requests) == 7 == usage.replies and 0 < usage.cost_usd < 2
+
+
 def test_blind_sends_no_image_and_probes_are_paid_for_once(root: Path) -> None:
     def answers(messages: list[dict[str, Any]]) -> str:
         if isinstance(messages[-1]["content"], str):  # a message without a picture
