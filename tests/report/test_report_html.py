@@ -2,17 +2,20 @@
 
 import importlib
 import re
+import shlex
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from markupsafe import Markup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.report.html import page_exporter, render_notebook
-from dataengine_lib.report.pages.notebook import without_iri_grammar
+from dataengine_lib.report.pages.head import step_head
+from dataengine_lib.report.pages.notebook import ShownNotebook, without_iri_grammar
 from dataengine_lib.report.tables import StyleSheet, conclusion, table
 
 EVIL = '<script>alert("x")</script>'
@@ -160,6 +163,7 @@ def test_a_page_has_its_facts_and_conclusion_first_and_no_empty_section(run):
     notebook = save(run / "round1", "1_evaluate", *cells)
     book = nbformat.read(notebook, as_version=4)
     given = {"student": f"a model {EVIL}", "batch_size": 64, "executed_by_run": {"start": "/home/me"}}
+    given["servers"] = [{"base_url": "https://anna:pass%20word@host/v1"}]
     book.metadata["papermill"] = {
         "parameters": given, "start_time": "2026-05-01T10:00:59.1+00:00", "duration": 75.2,
     }  # fmt: skip
@@ -183,12 +187,24 @@ def test_a_page_has_its_facts_and_conclusion_first_and_no_empty_section(run):
     assert f">{step}</code>" in facts["made by"]
     assert "<tr><td>batch_size</td><td>64</td></tr>" in text and "torch 2.13" in text
     assert "<script" not in text and "/home/me" not in text
+    assert "***:***@host/v1" in text and "anna" not in text and "pass" not in text
     places = re.findall(r'<li><a href="#([^"]+)">([^<]+)</a></li>', text)
     assert [name for _, name in places] == ["Accuracy", "Splits", "Nothing to show"]
     assert all(text.count(f'id="{place}"') == 1 for place, _ in places)
     assert text.count("--paper: light-dark(") == 1, (
         "the style sheet that the notebook displays is not in it twice"
     )
+
+
+def test_the_command_of_a_lone_notebook_shows_no_password_of_a_url():
+    """papermill keeps the parameters as they were given, passwords in URLs too."""
+    given = {"base_url": "https://anna:s3cret-word@host/v1", "maxnum": 3}
+    made = {"input_path": "3_generate_qa.ipynb", "output_path": "out.ipynb", "parameters": given}
+    shown = ShownNotebook(Markup(), Markup(), Markup(), Markup(), [], {}, {"papermill": made}, given, "")
+    head = step_head(shown, None, "")
+    masked = "https://***:***@host/v1"
+    assert shlex.split(head.command)[3:] == ["-p", "base_url", masked, "-p", "maxnum", "3"]
+    assert head.parameters == [("base_url", masked), ("maxnum", "3")]
 
 
 def test_after_a_failed_step_what_was_not_reached_is_left_out(run):

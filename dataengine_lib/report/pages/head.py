@@ -2,11 +2,12 @@
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from dataengine_lib.core.secrets.masking import SecretMask, url_secrets
 from dataengine_lib.core.text import duration
 from dataengine_lib.report.pages.notebook import ShownNotebook
 from dataengine_lib.report.pages.own_parameters import papermill_command
@@ -35,6 +36,8 @@ def step_head(shown: ShownNotebook, run: ShownRun | None, label: str) -> Head:
     made = made if isinstance(made, Mapping) else {}
     parameters, given = shown.parameters, shown.facts
     started, seconds = made.get("start_time"), made.get("duration")
+    # the address of a server may hold a password, which a person who starts papermill gives as part of `base_url`
+    secrets = SecretMask(_url_secrets(parameters))
     facts = [
         ("student", _student(parameters) or (run.student if run else "")),
         ("teacher", str(parameters.get("teacher") or (run.teacher if run else ""))),
@@ -51,10 +54,19 @@ def step_head(shown: ShownNotebook, run: ShownRun | None, label: str) -> Head:
         if run and run.command
         else ""
         if run
-        else papermill_command(shown.metadata),
-        parameters=[(name, _shown(value)) for name, value in parameters.items()],
+        else secrets.masked(papermill_command(shown.metadata)),
+        parameters=[(name, _shown(secrets.masked_value(value))) for name, value in parameters.items()],
         versions=shown_versions(run),
     )
+
+
+def _url_secrets(value: object) -> Iterator[str]:
+    """The secrets of all URLs in a parameter's value."""
+    if isinstance(value, str) and "://" in value:
+        yield from url_secrets(value)
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _url_secrets(item)
 
 
 def _student(parameters: Mapping[str, Any]) -> str:

@@ -6,9 +6,10 @@ from dataengine_lib.report.galleries.page import PageScript
 
 RELOAD_SECONDS = 5
 
-# The browser keeps the place that the reader has scrolled to. Nobody is disturbed who has marked a text or unfolded a part.
+# The browser keeps the scroll position. The page is not loaded anew while the reader has selected text, unfolded a part or
+# sorted a table, as all three would be lost.
 _RELOAD = f"""setInterval(() => {{
-  const reading = document.querySelector("details[open]") || !getSelection().isCollapsed;
+  const reading = document.querySelector("details[open], th[aria-sort]") || !getSelection().isCollapsed;
   if (!document.hidden && !reading) location.reload();
 }}, {RELOAD_SECONDS * 1000});"""
 
