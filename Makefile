@@ -1,7 +1,9 @@
-# Each target works alone on a fresh clone: it makes .venv and installs the pinned versions once.
+# Each target works alone on a fresh clone: it makes .venv and installs the pinned versions once. Runs, the study and JupyterLab
+# need the package alone; tests, lint and benchmarks also its extras dev and ray.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+DEV_STAMP := .venv/.installed-dev
 TEST_PACKAGES := .venv/test-packages
 TEST_STAMP := $(TEST_PACKAGES)/.installed
 
@@ -29,7 +31,7 @@ lab: $(STAMP)  ## the notebooks in JupyterLab
 		$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) \
 		--ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/start.md
 
-lint: $(STAMP)
+lint: $(DEV_STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
@@ -38,7 +40,7 @@ docs: $(STAMP)  ## the pages that are made from docstrings, types and data_demo
 	$(BIN)/python docs/api_page.py
 	$(BIN)/python docs/format_pages.py
 
-bench: $(STAMP)  ## every promise of speed and memory as ratios, the whole demo with its time split, and why the thin types are weak; how often step 6 errs
+bench: $(DEV_STAMP)  ## every promise of speed and memory as ratios, the whole demo with its time split, and why the thin types are weak; how often step 6 errs
 	$(BIN)/python tests/benchmarks/ranking_speed.py
 	$(BIN)/python tests/benchmarks/evaluate_memory.py
 	$(BIN)/python tests/benchmarks/coco_scale_pool.py
@@ -59,19 +61,28 @@ bench: $(STAMP)  ## every promise of speed and memory as ratios, the whole demo 
 	$(BIN)/dataengine run params/demo.yaml --force --out reports/bench
 	$(BIN)/python tests/benchmarks/plenty_of_thin_types.py
 
-fuzz: $(STAMP)  ## changed files of every input format: no traceback, no silent loss
+fuzz: $(DEV_STAMP)  ## changed files of every input format: no traceback, no silent loss
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/benchmarks/fuzz_inputs.py
 
-# The stamp is written last, so that an interrupted installation is continued.
+# A stamp is written last, so that an interrupted installation is continued.
 $(STAMP): pyproject.toml constraints.txt
+	$(call install,.)
+	touch $@
+
+$(DEV_STAMP): pyproject.toml constraints.txt
+	$(call install,.[dev$(comma)ray])
+	touch $(STAMP) $@
+
+comma := ,
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; run: make PYTHON=python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -c constraints.txt -e ".[dev,ray]"
-	touch $@
+	$(BIN)/python -m pip install -c constraints.txt -e "$(1)"
+endef
 
 # OpenAI's clip and FAISS for the tests, in a folder of their own; the reason is in tests/packages.txt.
-$(TEST_STAMP): tests/packages.txt $(STAMP)
+$(TEST_STAMP): tests/packages.txt $(DEV_STAMP)
 	rm -rf $(TEST_PACKAGES)
 	$(BIN)/python -m pip install --no-deps --target $(TEST_PACKAGES) -r tests/packages.txt
 	touch $@

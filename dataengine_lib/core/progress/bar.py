@@ -6,6 +6,7 @@ in the executed notebook. Therefore the kernel displays none: it keeps the state
 
 import os
 import sys
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import count
@@ -15,41 +16,30 @@ from typing import Any
 import msgspec
 from tqdm.std import tqdm as ProgressBar
 
+from dataengine_lib.core.progress.bar_state import BarState, bar_words
+
 # Names the file. Programs that a kernel starts inherit the variable, but their bars are not the step's.
 BAR_VARIABLE = "DATAENGINE_BAR"
 _SECONDS = 0.5  # between two states of a bar that are written
+_LOG_SECONDS = 30.0  # between two lines of a log
 
 _numbers = count()
 _open_bars: dict[int, "BarState"] = {}  # by number, in the order in which they were begun
 
 
-class BarState(msgspec.Struct):
-    """A bar as its file has it: `done` of `total` units (None: not known), of them `first` before it began.
-
-    `rate` is in units a second, None before it is known; `started` is in seconds since 1970.
-    """
-
-    what: str
-    unit: str
-    done: int
-    first: int
-    total: int | None
-    rate: float | None
-    note: str
-    started: float
-
-
 def progress_bar(items: Iterable[Any] | None = None, **options: Any) -> "ProgressBar[Any]":
     """tqdm's bar over `items`, or one that is updated by hand, with tqdm's `options` such as `total` and `desc`.
 
-    It is drawn on a terminal and, as a widget, in a notebook that a person runs; otherwise it is not drawn.
+    It is drawn on a terminal and, as a widget, in a notebook that a person runs; a log gets a line every half minute.
     """
     if file := _file_of_run():
         return _FileBar(items, file=file, **options)
+    if not (_is_kernel() or sys.stderr.isatty()):
+        return _LogBar(items, **options)
     # tqdm.auto imports ipywidgets in a kernel
     from tqdm.auto import tqdm
 
-    return tqdm(items, disable=None, **options)
+    return tqdm(items, **options)
 
 
 def read_bar(file: Path) -> BarState | None:
@@ -71,6 +61,37 @@ def _is_kernel() -> bool:
     return kernel is not None and kernel.IPKernelApp.initialized()
 
 
+def _state(bar: "ProgressBar[Any]") -> BarState:
+    return BarState(
+        what=bar.desc.removesuffix(": "),
+        unit=bar.unit,
+        done=int(bar.n),
+        first=int(bar.initial),
+        total=None if bar.total is None else int(bar.total),
+        rate=bar.format_dict["rate"],
+        note=bar.postfix or "",
+        started=bar.start_t,
+    )
+
+
+class _LogBar(ProgressBar):  # type: ignore[misc]
+    """A bar of a step that writes into a file or a pipe: a line of standard error now and then, none if it is quick."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._line_due = time.monotonic() + _LOG_SECONDS
+        # with `gui` tqdm leaves all drawing to `display`; `miniters` keeps it from calling that by the number of items
+        super().__init__(*args, gui=True, mininterval=_LOG_SECONDS, miniters=1, **options)
+
+    def display(self, *_: Any, **__: Any) -> None:
+        # also called by a new description or postfix
+        if time.monotonic() >= self._line_due:
+            self._line_due = time.monotonic() + _LOG_SECONDS
+            print(bar_words(_state(self)), file=sys.stderr, flush=True)
+
+    def clear(self, *_: Any, **__: Any) -> None:
+        """Nothing is drawn."""
+
+
 class _FileBar(ProgressBar):  # type: ignore[misc]
     """A bar that draws nothing and keeps its state in a file; the file is gone when no bar is open."""
 
@@ -82,17 +103,7 @@ class _FileBar(ProgressBar):  # type: ignore[misc]
             self.display()
 
     def display(self, *_: Any, **__: Any) -> None:
-        shown = self.format_dict
-        _open_bars[self._number] = BarState(
-            what=self.desc.removesuffix(": "),
-            unit=self.unit,
-            done=int(self.n),
-            first=int(self.initial),
-            total=None if self.total is None else int(self.total),
-            rate=shown["rate"],
-            note=self.postfix or "",
-            started=self.start_t,
-        )
+        _open_bars[self._number] = _state(self)
         # an outer bar waits for the one within it
         if max(_open_bars) == self._number:
             _write_last(self._state_file)

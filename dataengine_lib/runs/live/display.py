@@ -15,8 +15,9 @@ from typing import Protocol
 from tqdm.std import tqdm
 
 from dataengine_lib.core.progress.bar import read_bar
+from dataengine_lib.core.progress.bar_state import bar_seconds
 from dataengine_lib.core.text import duration
-from dataengine_lib.runs.live.step_status import StepStatus, bar_seconds
+from dataengine_lib.runs.live.step_status import StepStatus
 from dataengine_lib.runs.live.time_left import TimeLeft
 
 _TERMINAL_SECONDS = 0.5

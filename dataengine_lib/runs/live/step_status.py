@@ -1,11 +1,10 @@
-"""How far a step is (all steps), and its words: `asking the teacher 420 of 1,000 (42 %), 33.1/s, about 18 s left`."""
+"""A step of a run while it works (all steps), in words and as tqdm draws it."""
 
-import time
 from dataclasses import dataclass
 
 from tqdm.std import tqdm
 
-from dataengine_lib.core.progress.bar import BarState
+from dataengine_lib.core.progress.bar_state import BarState, bar_words, elapsed_seconds
 from dataengine_lib.core.text import duration
 
 
@@ -42,7 +41,7 @@ class StepStatus:
             tqdm.format_meter(
                 bar.done,
                 bar.total,
-                _elapsed(bar),
+                elapsed_seconds(bar),
                 ncols=columns,
                 prefix=bar.what,
                 unit=bar.unit,
@@ -51,36 +50,3 @@ class StepStatus:
                 initial=bar.first,
             )
         )
-
-
-def bar_share(bar: BarState) -> float | None:
-    """How much of the bar is done, 0 to 1; None where its total is not known."""
-    return min(1.0, bar.done / bar.total) if bar.total else None
-
-
-def bar_seconds(bar: BarState) -> float | None:
-    """The seconds that the bar still expects; None before that is known."""
-    rate = _rate(bar)
-    return max(0.0, bar.total - bar.done) / rate if bar.total and rate else None
-
-
-def bar_words(bar: BarState) -> str:
-    """`asking the teacher 420 of 1,000 (42 %), 33.1/s, about 18 s left, $0.12 so far`."""
-    share, rate, left = bar_share(bar), _rate(bar), bar_seconds(bar)
-    done = f"{bar.done:,}" if share is None else f"{bar.done:,} of {bar.total:,} ({100 * share:.0f} %)"
-    words = [f"{bar.what} {done}".lstrip()]
-    if rate:
-        unit = "" if bar.unit == "it" else f" {bar.unit}s"
-        words.append(f"{rate:.1f}{unit}/s" if rate >= 1 else f"{1 / rate:.1f} s each")
-    if left is not None:
-        words.append(f"about {duration(left)} left")
-    return ", ".join([*words, *([bar.note] if bar.note else [])])
-
-
-def _elapsed(bar: BarState) -> float:
-    return max(0.0, time.time() - bar.started)
-
-
-def _rate(bar: BarState) -> float | None:
-    """As tqdm: lately, or else on the average since the bar began."""
-    return bar.rate or ((bar.done - bar.first) / elapsed if (elapsed := _elapsed(bar)) else None) or None

@@ -3,9 +3,10 @@
 import time
 from pathlib import Path
 
+from dataengine_lib.core.progress.bar_state import bar_share, bar_words
 from dataengine_lib.report.index import write_run_index
 from dataengine_lib.report.pages.watched import RELOAD_SECONDS, RunningStep
-from dataengine_lib.runs.live.step_status import StepStatus, bar_share, bar_words
+from dataengine_lib.runs.live.step_status import StepStatus
 
 _MOST_WORK = 0.01  # share of the time that writing the page may take
 

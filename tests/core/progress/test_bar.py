@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from dataengine_lib.core.progress import bar
-from dataengine_lib.core.progress.bar import BAR_VARIABLE, BarState, progress_bar, read_bar
+from dataengine_lib.core.progress.bar import BAR_VARIABLE, progress_bar, read_bar
+from dataengine_lib.core.progress.bar_state import BarState
 
 
 @pytest.fixture
@@ -77,6 +78,28 @@ def test_programs_that_a_kernel_starts_keep_their_bars_to_themselves(file: Path)
     )
     command = [sys.executable, "-c", f"import os; {code}\nassert not os.path.exists({str(file)!r})"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    # nothing is drawn where standard error is no terminal
+    # nothing is drawn where standard error is no terminal, and a line is written of a longer task only
     assert (done.stdout.split(), done.stderr) == (["int"] * 3, "")
     assert not file.exists()
+
+
+def test_a_log_gets_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bar, "_LOG_SECONDS", 30.0)
+    now = [1000.0]
+    monkeypatch.setattr(bar.time, "monotonic", lambda: now[0])
+    with progress_bar(total=1000, desc="asking the teacher", unit="row") as shown_bar:
+        shown_bar._time = lambda: now[0]
+        shown_bar.start_t = shown_bar.last_print_t = now[0]
+        for _ in range(100):
+            now[0] += 1
+            shown_bar.update(2)
+            shown_bar.set_postfix({"cost": "$0.10"})
+    written = capfd.readouterr()
+    assert written.out == ""
+    lines = written.err.splitlines()
+    assert [line.partition(", ")[0] for line in lines] == [
+        f"asking the teacher {done} of 1,000 ({done / 10:.0f} %)" for done in (60, 120, 180)
+    ]
+    assert lines[1].partition(", ")[2] == "2.0 rows/s, about 7 min 20 s left, cost=$0.10"

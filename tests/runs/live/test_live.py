@@ -10,9 +10,9 @@ import pytest
 from fake_loop import make_loop, run_fake
 
 from dataengine_lib.core.files import read_json, write_json
-from dataengine_lib.core.progress.bar import BarState
+from dataengine_lib.core.progress.bar_state import BarState, bar_seconds, bar_words
 from dataengine_lib.runs.live import display, watched_page
-from dataengine_lib.runs.live.step_status import StepStatus, bar_seconds, bar_words
+from dataengine_lib.runs.live.step_status import StepStatus
 from dataengine_lib.runs.live.time_left import TimeLeft, earlier_seconds
 from dataengine_lib.runs.state import RunState
 from dataengine_lib.runs.workflow import plan
