@@ -1,11 +1,15 @@
-# Each target works alone on a fresh clone: it makes .venv and installs the pinned versions once. Runs, the study and JupyterLab
-# need the package alone; tests, lint and benchmarks also its extras dev and ray.
+# Each target works alone on a fresh clone: it makes .venv and installs the pinned versions once. Runs and studies need
+# the package alone.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+LAB_STAMP := .venv/.installed-lab
 DEV_STAMP := .venv/.installed-dev
 TEST_PACKAGES := .venv/test-packages
 TEST_STAMP := $(TEST_PACKAGES)/.installed
+
+# Bytecode is written whatever the environment says: each kernel and each process of a test would compile its modules anew.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo study test pytest docs lab lint bench fuzz
 
@@ -19,14 +23,13 @@ study: $(STAMP)  ## five arms, eight seeds on the playground: does asking for we
 test: $(TEST_STAMP)  ## everything on two cores
 	$(MAKE) -j 2 lint pytest
 
-# Bytecode is written whatever the environment says: the processes of tests would compile the library each time. Variables
-# of make would reach the make that tests call.
+# Variables of make would reach the make that tests call.
 pytest: $(TEST_STAMP)
-	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # JupyterLab sees the whole project and begins with a page that leads to notebooks, reports and params. .jupyter has its
 # settings, such as showing pages as pages; a user's own come first. A container's only user is often root.
-lab: $(STAMP)  ## the notebooks in JupyterLab
+lab: $(LAB_STAMP)  ## the notebooks in JupyterLab
 	JUPYTER_CONFIG_PATH="$(CURDIR)/.jupyter$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
 		$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) \
 		--ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/start.md
@@ -64,25 +67,30 @@ bench: $(DEV_STAMP)  ## every promise of speed and memory as ratios, the whole d
 fuzz: $(DEV_STAMP)  ## changed files of every input format: no traceback, no silent loss
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/benchmarks/fuzz_inputs.py
 
-# A stamp is written last, so that an interrupted installation is continued.
+# A stamp is written last, so that an interrupted installation is continued. An extra's stamp holds for the package too.
 $(STAMP): pyproject.toml constraints.txt
 	$(call install,.)
 	touch $@
 
-$(DEV_STAMP): pyproject.toml constraints.txt
-	$(call install,.[dev$(comma)ray])
+$(LAB_STAMP): pyproject.toml constraints.txt
+	$(call install,.[lab])
 	touch $(STAMP) $@
 
+$(DEV_STAMP): pyproject.toml constraints.txt
+	$(call install,.[dev$(comma)lab$(comma)ray])
+	touch $(STAMP) $(LAB_STAMP) $@
+
 comma := ,
+# pip would compile every module of every package, 390 MB; Python compiles those that are used when it first imports them.
 define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; run: make PYTHON=python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install -c constraints.txt -e "$(1)"
+	$(BIN)/python -m pip install --no-compile -c constraints.txt -e "$(1)"
 endef
 
 # OpenAI's clip and FAISS for the tests, in a folder of their own; the reason is in tests/packages.txt.
 $(TEST_STAMP): tests/packages.txt $(DEV_STAMP)
 	rm -rf $(TEST_PACKAGES)
-	$(BIN)/python -m pip install --no-deps --target $(TEST_PACKAGES) -r tests/packages.txt
+	$(BIN)/python -m pip install --no-compile --no-deps --target $(TEST_PACKAGES) -r tests/packages.txt
 	touch $@

@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,7 @@ from dataengine_lib.cli_terminal import (
     open_standard_streams,
     repeat_list_options,
 )
-from dataengine_lib.errors import DataEngineError, system_error_line
+from dataengine_lib.errors import DataEngineError, install_command, system_error_line
 
 app = typer.Typer(
     name="dataengine",
@@ -248,9 +249,11 @@ def _notebooks(
     from dataengine_lib.runs.notebooks import copy_notebooks
 
     copies = copy_notebooks(folder, force=force)
+    lab = [] if find_spec("jupyterlab") else [f"JupyterLab is not installed; run: {install_command('lab')}"]
     print_lines(
         [
             f"{folder}: {len(copies)} notebooks",
+            *lab,
             f"open them with: jupyter lab {shlex.quote(str(folder))}",
             "their parameters name the example of data_demo; give files of your own where it is not beside DIR",
         ]

@@ -18,6 +18,8 @@ from project import PROJECT_ROOT
 from dataengine_lib import __version__
 from dataengine_lib.errors import install_command
 
+# The extras that tests need: `make test` installs them, `make demo` none.
+DEV_EXTRAS = ("dev", "lab", "ray")
 # What torch brings for one kind of accelerator only; pinned by torch's own version.
 ACCELERATOR = re.compile(r"^(nvidia-|cuda-|triton|intel-|pytorch-triton)")
 
@@ -41,9 +43,11 @@ def pins() -> dict[str, Version]:
 
 
 def installed(project: dict[str, Any]) -> list[str]:
-    """What `make` installs."""
+    """What `make test` installs."""
     extras = project["optional-dependencies"]
-    return [*project["dependencies"], *extras["dev"], *extras["ray"]]
+    return [
+        line for lines in (project["dependencies"], *(extras[name] for name in DEV_EXTRAS)) for line in lines
+    ]
 
 
 def test_constraints_pin_every_dependency_within_its_bounds(
@@ -78,7 +82,7 @@ def test_conda_installs_this_package_with_its_clip_extra(project: dict[str, Any]
     environment = yaml.safe_load((PROJECT_ROOT / "environment.yml").read_text())
     conda = [line for line in environment["dependencies"] if isinstance(line, str)]
     (pip,) = [line["pip"] for line in environment["dependencies"] if isinstance(line, dict)]
-    assert pip == ["-c constraints.txt", "-e .[clip]"], "dependencies stand in pyproject.toml only"
+    assert pip == ["-c constraints.txt", "-e .[clip,lab]"], "dependencies stand in pyproject.toml only"
     assert "clip" in project["optional-dependencies"]
     python = next(line.partition("=")[2] for line in conda if line.startswith("python="))
     assert Version(python) in SpecifierSet(project["requires-python"])
@@ -119,6 +123,21 @@ def test_make_has_its_targets_and_ci_calls_one() -> None:
     assert script.read_text().rstrip().endswith("exec make test")
 
 
+def test_a_demo_installs_no_extra(project: dict[str, Any]) -> None:
+    """On a fresh clone; what is installed here does not matter."""
+
+    def installs(target: str) -> list[str]:
+        # all files count as changed, as if nothing were installed
+        made = subprocess.run(
+            ["make", "-B", "-n", target], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True
+        )
+        return re.findall(r'pip install .*-e "(.*)"', made.stdout)
+
+    assert (installs("demo"), installs("study"), installs("lab")) == (["."], ["."], [".[lab]"])
+    assert installs("lint") == [f".[{','.join(DEV_EXTRAS)}]"]
+    assert set(DEV_EXTRAS) <= project["optional-dependencies"].keys()
+
+
 def test_licence_and_changelog(project: dict[str, Any]) -> None:
     licence = (PROJECT_ROOT / "LICENSE").read_text()
     assert "Apache License" in licence and "Version 2.0, January 2004" in licence
@@ -131,7 +150,7 @@ def test_every_install_command_names_an_extra_and_the_pins(project: dict[str, An
     named = {
         extra for source in sources for extra in re.findall(r"install_command\([\"'](.+?)[\"']\)", source)
     }
-    assert {"clip", "ray", "local-llm", "dev"} <= named <= set(project["optional-dependencies"])
+    assert {"clip", "ray", "local-llm", "dev", "lab"} <= named <= set(project["optional-dependencies"])
     assert install_command("clip") == 'pip install -c constraints.txt -e ".[clip]"'
     # no other place writes such a command out
     assert not [source for source in sources if re.search(r"pip install [^\n]*\[(?!\{extra)", source)]
