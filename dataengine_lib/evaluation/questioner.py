@@ -63,6 +63,13 @@ class Questioner:
         self.student, self.name, self.options = student, name, options
         self.image_root, self.file = image_root, file
 
+    @property
+    def processes(self) -> int:
+        """How many copies of this process may ask at the same time, each with the student as it is here."""
+        from dataengine_lib.students.interface import CopiedStudent
+
+        return self.student.processes if isinstance(self.student, CopiedStudent) else 1
+
     def ask(self, tasks: Sequence[Task]) -> list[Outcome]:
         """The student's answer to each question, or why that question could not be asked.
 

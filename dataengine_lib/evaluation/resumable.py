@@ -8,6 +8,8 @@ from pathlib import Path
 
 from dataengine_lib.core.bad_rows import BadRow
 from dataengine_lib.core.files import fingerprint
+from dataengine_lib.core.machine.forks import ForkEnded, in_forks
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.answer_progress import AnswerProgress
 from dataengine_lib.evaluation.questioner import Outcome, Questioner
 from dataengine_lib.evaluation.tasks import Task
@@ -48,14 +50,22 @@ def ask_in_batches(
 ) -> _BatchOutcomes:
     """Ask every batch; `make_questioner` loads a student, once in each worker.
 
-    A caller that stops early must close the generator: a notebook keeps the last traceback, and with it students
-    and workers. Raises DataEngineError when the student cannot be loaded or is broken, or workers keep dying.
+    Where one worker's student is small, copies of this process ask batches at the same time. A caller that stops early
+    must close the generator: a notebook keeps the last traceback, and with it students and workers. Raises
+    DataEngineError when the student cannot be loaded or is broken, or workers keep dying.
     """
     if not batches:
         return
     if workers == 1:
         questioner = make_questioner()
-        yield from ((number, questioner.ask(batch)) for number, batch in enumerate(batches))
+        with closing(in_forks(questioner.ask, batches, questioner.processes)) as found:
+            try:
+                yield from enumerate(found)
+            except ForkEnded as error:
+                raise DataEngineError(
+                    f"the student: {error}, most likely for lack of memory; its answers so far are kept, set "
+                    "OMP_NUM_THREADS to 1 and run again"
+                ) from error
     else:
         from dataengine_lib.evaluation.workers import ask_with_workers
 

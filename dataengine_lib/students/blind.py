@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dataengine_lib.students.interface import LimitedStudent, RankedText
+from dataengine_lib.students.interface import CopiedStudent, LimitedStudent, RankedText
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -41,6 +41,11 @@ class BlindStudent:
     ) -> "Sequence[str | AskFailed]":
         """The student's texts without the images."""
         return self.student.generate(_grey(images), prompts, choices=choices, max_new_tokens=max_new_tokens)
+
+    @property
+    def processes(self) -> int:
+        """As of the student that is asked."""
+        return self.student.processes if isinstance(self.student, CopiedStudent) else 1
 
     def length_fault(self, image: "Image", question: str, choices: Sequence[str]) -> str:
         """Why the question is too long for the student; a grey image takes as many tokens."""

@@ -8,6 +8,7 @@ import torch
 from accelerate.utils.memory import should_reduce_batch_size
 from PIL import Image
 
+from dataengine_lib.core.machine.forks import processes_for
 from dataengine_lib.core.machine.threads import parameter_count, threads_for
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import one_line
@@ -73,6 +74,11 @@ class HuggingFaceStudent:
             self._prefix_cache = PrefixCacheBackend(model, processor)
         self._tried: set[str] = set()  # caches that have had their trial
         self._length_limit = LengthLimit(model, processor)
+
+    @property
+    def processes(self) -> int:
+        """How many processes may answer with this student at the same time: several for a small one on a processor."""
+        return processes_for(self._parameters) if self.model.device.type == "cpu" else 1
 
     def length_fault(self, image: Image.Image, question: str, choices: Sequence[str]) -> str:
         """Why this question is too long to be asked, empty when it is not."""

@@ -48,3 +48,12 @@ class LimitedStudent(Protocol):
 
     def length_fault(self, image: "Image", question: str, choices: Sequence[str]) -> str:
         """Why this question is too long to be asked, empty when it is not."""
+
+
+@runtime_checkable
+class CopiedStudent(Protocol):
+    """A student that copies of its process can ask as well, with the same answers."""
+
+    @property
+    def processes(self) -> int:
+        """How many of them are worth it: those that the machine has cores for, or 1."""

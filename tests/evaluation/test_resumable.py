@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import weakref
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -23,6 +24,8 @@ from tiny_models import save_tiny_llava
 
 from dataengine_lib.core.machine.ray_cluster import shares
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.evaluation import resumable
+from dataengine_lib.evaluation.questioner import Questioner
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
 from dataengine_lib.students import loading as student_loading
 
@@ -201,6 +204,63 @@ def test_each_worker_fits_on_one_node(
     nodes: Any, workers: Any, parts: int, count: int, each: dict[str, float]
 ) -> None:
     assert shares(nodes, workers, parts) == (count, each)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """As on a machine with two cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_small_student_answers_in_two_processes_with_the_same_files(
+    folder: Path, plain: dict[str, bytes], tmp_path: Path, two_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asking, ask = tmp_path / "asking", Questioner.ask
+
+    def noted(self: Questioner, tasks: Any) -> Any:
+        with asking.open("a") as stream:
+            stream.write(f"{os.getpid()}\n")
+        return ask(self, tasks)
+
+    monkeypatch.setattr(Questioner, "ask", noted)
+    evaluate(EvaluateConfig(**values(folder, tmp_path / "out")))
+    assert files(tmp_path / "out") == plain
+    asked = asking.read_text().split()
+    assert len(asked) == 30 and len(set(asked)) == 2 and str(os.getpid()) not in asked
+
+    def killed(self: Questioner, tasks: Any) -> Any:
+        if tasks[0].question.image_id >= 13:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return ask(self, tasks)
+
+    monkeypatch.setattr(Questioner, "ask", killed)
+    with pytest.raises(DataEngineError, match="ended with status -9, most likely for lack of memory"):
+        evaluate(EvaluateConfig(**values(folder, tmp_path / "killed")))
+    # the answers before it are kept, and not asked for again
+    kept = (tmp_path / "killed" / "evaluate.progress.jsonl").read_bytes().count(b"\n")
+    monkeypatch.setattr(Questioner, "ask", ask)
+    assert counted_in_processes(folder, tmp_path / "killed") == 30 - kept
+    assert files(tmp_path / "killed") == plain
+
+
+def counted_in_processes(folder: Path, out: Path) -> int:
+    """Run the step; the number of batches that were asked, in whatever process."""
+    asked: list[int] = []
+    plain_forks = resumable.in_forks
+
+    def forked(work: Any, batches: Any, processes: int) -> Any:
+        asked.append(len(batches))
+        return plain_forks(work, batches, processes)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resumable, "in_forks", forked)
+        evaluate(EvaluateConfig(**values(folder, out)))
+    return sum(asked)
 
 
 def test_workers_make_the_same_files(
