@@ -1,7 +1,6 @@
 """Step 1: a student behind an OpenAI-compatible server: its answers are read as text, or by their first token."""
 
 import hashlib
-import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,21 +23,18 @@ from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import caseless
-from dataengine_lib.replies.answer_choice import CANNOT_TELL
 from dataengine_lib.replies.json_reply import letter_schema, structured_answer
-from dataengine_lib.students.interface import RankedText
-from dataengine_lib.students.on_server.first_tokens import FirstToken, RankCounts, score_first_token
-
-# What is appended to every prompt, and so part of every request's key.
-_BY_LETTER = (
-    "Answer with the letter of the best option and nothing else. "
-    f'Only where no option can be preferred, answer "{CANNOT_TELL}".'
+from dataengine_lib.students.first_token_requests import (
+    BY_LETTER,
+    IN_WORDS,
+    rank_counts,
+    ranked_prompt,
+    read_first_token,
 )
-_BY_FIRST_LETTER = "Answer with the letter of the best option and nothing else."
-_BY_FIRST_WORD = "Answer with one word: {words}."
-_IN_WORDS = "Answer in one to three words."
-_MOST_WORDS = 3  # as _IN_WORDS asks for
-_MOSTLY = 0.5  # of the probability of a first token; with less on the options the student would write something else
+from dataengine_lib.students.interface import RankedText
+from dataengine_lib.students.on_server.first_tokens import FirstToken, RankCounts
+
+_MOST_WORDS = 3  # as IN_WORDS asks for
 # matches "the answer is (b) cat" and "b. cat": the letter, and what follows it
 _LETTER_FIRST = re.compile(
     r"(?:(?:the )?(?:correct |best |final )?answer(?: is)?\W+)?\W*([a-z])(?:\W+|$)(.*)"
@@ -104,13 +100,7 @@ class ApiStudent:
     @property
     def ranked(self) -> RankCounts:
         """Counts of all requests that were ranked since it was made, each once."""
-        found = self._ranked.values()
-        return RankCounts(
-            requests=len(found),
-            missing=sum(one.missing > 0 for one in found),
-            elsewhere=sum(one.share < _MOSTLY for one in found),
-            cannot_tell=sum(not one.decided for one in found),
-        )
+        return rank_counts(self._ranked.values())
 
     def rank(
         self,
@@ -125,17 +115,13 @@ class ApiStudent:
         is (Yes, No). AskFailed is `declined` where the tokens that the server lists cannot tell which option is the most
         probable one. Raises TeacherStop when no request can succeed, and where the server lists no tokens.
         """
-        names = [choices[i] if scored == "words" else LETTERS[: len(choices[i])] for i in range(len(prompts))]
-        endings = [
-            _BY_FIRST_WORD.format(words=" or ".join(row)) if scored == "words" else _BY_FIRST_LETTER
-            for row in choices
-        ]
-        texts = [f"{prompt}\n{ending}" for prompt, ending in zip(prompts, endings, strict=True)]
+        asked = [ranked_prompt(*one, scored) for one in zip(prompts, choices, strict=True)]
+        texts = [text for text, _ in asked]
         requests = self._made([*zip(images, texts, choices, strict=True)], ranked=True)
         failures = self._ask_missing(requests)
         return [
-            failures.get(request.key) or self._scores(request, row)
-            for request, row in zip(requests, names, strict=True)
+            failures.get(request.key) or self._scores(request, names)
+            for request, (_, names) in zip(requests, asked, strict=True)
         ]
 
     def generate(
@@ -153,7 +139,7 @@ class ApiStudent:
         short answers, and `max_new_tokens` is not used: it would cut off models that reason. Raises TeacherStop when
         no request can succeed (key refused, model not served, quota used up, server unreachable).
         """
-        texts = [f"{prompt}\n{_IN_WORDS if choices is None else _BY_LETTER}" for prompt in prompts]
+        texts = [f"{prompt}\n{IN_WORDS if choices is None else BY_LETTER}" for prompt in prompts]
         options = [None] * len(texts) if choices is None else choices
         requests = self._made([*zip(images, texts, options, strict=True)], ranked=False)
         failures = self._ask_missing(requests)
@@ -279,14 +265,8 @@ class ApiStudent:
         row = self.ledger.paid[request.key]
         if not row.top_logprobs:
             return AskFailed("the reply lists no probable tokens", teacher_at_fault=False)
-        found = score_first_token(row.top_logprobs, names)
-        self._ranked[request.key] = found
-        if found.decided:
-            return found.scores
-        first = ", ".join(
-            f"{token!r} {100 * math.exp(logprob):.1f} %" for token, logprob in row.top_logprobs[:3]
-        )
-        return AskFailed(f"cannot tell: the first token is {first}", teacher_at_fault=False, declined=True)
+        self._ranked[request.key], scores = read_first_token(row.top_logprobs, names)
+        return scores
 
     def _answer(self, request: _Request) -> str | AskFailed:
         """The answer in the last reply to a request, or why there is none."""
