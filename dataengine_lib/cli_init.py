@@ -18,7 +18,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # of a run, which names its f
 # the words of both an option's help and its question
 _QUESTIONS = "file of questions"
 _IMAGE_ROOT = "folder of the questions' images"
-_STUDENT = "student: a model's folder or name on the hub, api:MODEL or recorded:FILE"
+_STUDENT = "student: a model's folder or name on the hub, vllm:NAME, api:MODEL or recorded:FILE"
 _POOL = "image pool: a COCO or Visual Genome folder, or images with captions"
 _TEACHER = "teacher: openai:MODEL, local, annotations, replay:FILE or playground"
 _BUDGET = "most US dollars for the teacher in each round"

@@ -109,7 +109,7 @@ class CheckSettings(BaseModel):
             raise ValueError("workers must be 1 or more, or ray")
         if self.difficulty == "off":
             return self
-        if not self.student or self.student.startswith(("api:", "recorded:")):
+        if not self.student or self.student.startswith(("api:", "vllm:", "recorded:")):
             given = self.student or "no student"
             raise ValueError(
                 f"difficulty: {given} gives no scores of options for new questions; "

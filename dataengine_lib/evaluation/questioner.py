@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from dataengine_lib.students.interface import Student
     from dataengine_lib.students.on_server.api_student import ApiStudent
+    from dataengine_lib.students.on_vllm.vllm_student import VllmStudent
 
 RankRule = Literal["text", "letter", "generate"]
 Robust = Literal["off", "reverse", "circular"]  # the other orders in which options are asked
@@ -58,7 +59,12 @@ class Questioner:
     """
 
     def __init__(
-        self, student: "Student | ApiStudent", name: str, options: AskOptions, image_root: Path, file: Path
+        self,
+        student: "Student | ApiStudent | VllmStudent",
+        name: str,
+        options: AskOptions,
+        image_root: Path,
+        file: Path,
     ) -> None:
         self.student, self.name, self.options = student, name, options
         self.image_root, self.file = image_root, file

@@ -30,6 +30,7 @@ from dataengine_lib.students.on_server.first_tokens import RankCounts
 if TYPE_CHECKING:
     from dataengine_lib.students.interface import Student
     from dataengine_lib.students.on_server.api_student import ApiStudent
+    from dataengine_lib.students.on_vllm.vllm_student import VllmStudent
 
 PROGRESS_FILE = "evaluate.progress.jsonl"  # answers so far, until all files are written
 
@@ -94,12 +95,14 @@ class StudentSource:
             _api_student(settings) if given is None and settings.student.startswith("api:") else None
         )
         self._is_given = given is not None or self._server is not None
+        self._in_vllm = given is None and settings.student.startswith("vllm:")
+        self._vllm: VllmStudent | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._student = None
+        self._student = self._vllm = None
 
     def main_answers(self, content: QuestionRows, tasks: list[Task], skipped: BadRows) -> GivenAnswers:
         """The answers of the evaluation itself: of the student, or of a file of predictions."""
@@ -114,13 +117,20 @@ class StudentSource:
         return self._server.usage() if self._server else None
 
     def ranked(self) -> RankCounts | None:
-        """Counts of the first tokens that were ranked so far; None for a student that is not ranked by them."""
-        return self._server.ranked if self._server and self.settings.ask.rank != "generate" else None
+        """Counts of the first tokens that were ranked so far; None for a student that is not ranked by them.
+
+        Of one in vLLM those of this process: answers kept from a killed run are not counted.
+        """
+        if self.settings.ask.rank == "generate":
+            return None
+        if self._in_vllm:
+            return self._vllm.ranked if self._vllm else RankCounts()
+        return self._server.ranked if self._server else None
 
     @property
     def ranks_texts(self) -> bool:
-        """Whether the student can score whole texts; one on a server scores first tokens alone."""
-        return self._server is None
+        """Whether the student can score whole texts; one on a server or in vLLM scores first tokens alone."""
+        return self._server is None and not self._in_vllm
 
     def answers(self, asked: Asked, tasks: list[Task], skipped: BadRows) -> dict[int, StudentAnswer]:
         """The student's answers by the tasks' places, a batch at a time; questions without one are added to `skipped`."""
@@ -153,8 +163,10 @@ class StudentSource:
         from dataengine_lib.students.blind import BlindApiStudent, BlindStudent
 
         settings = self.settings
-        if self._server:
-            shown: Any = BlindApiStudent(self._server) if asked.blind else self._server
+        if self._in_vllm:
+            self._vllm = self._vllm or _loaded_in_vllm(settings)
+        if in_chats := self._server or self._vllm:
+            shown: Any = BlindApiStudent(in_chats) if asked.blind else in_chats
         else:
             self._student = self._student or _loaded(settings)
             shown = BlindStudent(self._student) if asked.blind else self._student
@@ -166,6 +178,23 @@ def _loaded(settings: StudentSettings) -> "Student":
 
     return load_student(
         settings.student, settings.device, settings.adapter, settings.batch_size, settings.dtype
+    )
+
+
+def _loaded_in_vllm(settings: StudentSettings) -> "VllmStudent":
+    from dataengine_lib.students.on_vllm.vllm_student import VllmStudent
+
+    gpus = 1
+    if settings.device == "device_map":
+        import torch
+
+        gpus = max(1, torch.cuda.device_count())
+    return VllmStudent(
+        settings.student.partition(":")[2],
+        settings.adapter,
+        dtype=settings.dtype,
+        gpus=gpus,
+        max_output_tokens=settings.chat.max_output_tokens,
     )
 
 
@@ -189,7 +218,9 @@ def _recorded_answers(
 def student_key(student: str, adapter: str | None, *asked: object) -> str:
     """A key of what a local student's answers depend on beside questions and images; `asked` is how it is asked."""
     names = (student, adapter or "")
-    folders = [Path(name) for name in names if name and Path(name).exists()]
+    folders = [
+        Path(name) for name in (student.removeprefix("vllm:"), adapter or "") if name and Path(name).exists()
+    ]
     # folders as paths: the fingerprint sees that a checkpoint was trained anew under the same name
     return fingerprint(*names, *folders, *asked)
 

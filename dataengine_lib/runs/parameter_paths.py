@@ -20,7 +20,7 @@ _QUESTION_FILES = ("questions", "base_data", "train_data", "panel")
 _QUERY_FILES = ("exclude_queries", "teacher_queries")
 # Text parameters, and what stands before the colon where the rest of their value is a file.
 _FILE_KINDS = {
-    "student": ("recorded",),
+    "student": ("recorded", "vllm"),
     "encoder": ("clip",),
     "teacher": ("replay", "local"),
 }
@@ -141,6 +141,8 @@ def _named_path(name: str, value: Any) -> Path | None:
         return value
     if not isinstance(value, str):
         return None
+    if name == "student":
+        value = value.removeprefix("vllm:")  # behind it, a model as without it
     kind, colon, rest = value.partition(":")
     if colon and rest and kind in _FILE_KINDS.get(name, ()):
         # clip:ViT-B/32 is a name of OpenAI's package, clip:FILE a checkpoint

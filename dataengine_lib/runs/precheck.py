@@ -270,7 +270,7 @@ def _check_training(file: Path, item: Planned) -> None:
         except ParameterError as error:
             raise ParameterError(f"{file}: fine_tune.command: {error}") from error
         return
-    if config.student.startswith(("api:", "recorded:")):
+    if config.student.startswith(("api:", "vllm:", "recorded:")):
         raise ParameterError(
             f"{file}: fine_tune.student: {config.student} cannot be fine-tuned; give the folder or hub name of a model, or "
             "stop before with --to post_process"

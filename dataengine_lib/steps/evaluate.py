@@ -61,7 +61,7 @@ class EvaluateConfig(StepConfig):
     image_root: Path
     """Folder that the questions' images are in."""
     student: str
-    """Model folder or hub name, api:MODEL, or recorded:FILE of predictions made elsewhere."""
+    """Model folder or hub name, vllm:NAME, api:MODEL, or recorded:FILE of predictions made elsewhere."""
     output_dir: Path
     """Gets aokvqa_eval.json, metrics.json, predictions.json, bad cases and weights."""
     recorded_filter: str = ""
@@ -75,7 +75,7 @@ class EvaluateConfig(StepConfig):
     type_field: str = ""
     """Key that holds a question's type; empty: question_type, or the format's own key."""
     rank: RankRule = "text"
-    """How the choice is found. text, letter: lowest mean token loss (api: letter); generate: read from the answer."""
+    """How the choice is found. text, letter: lowest mean token loss (api, vllm: letter); generate: read from the answer."""
     robust: Annotated[Robust, BeforeValidator(_named_robust)] = "off"
     """Also ask with the options in reverse order (also true), or in every rotation: right is what is right in each."""
     direct_answers: bool = True
@@ -144,6 +144,8 @@ class EvaluateConfig(StepConfig):
     def _possible(self) -> Self:
         if self.student.startswith("api:") and self.rank == "text":
             raise ValueError("api: a server gives no losses of whole options; set rank to letter or generate")
+        if self.student.startswith("vllm:"):
+            self._check_vllm()
         asked = changed_parameters(self, ("rank", "robust", "blind", "contamination", "panel"))
         if self.student.startswith("recorded:") and asked:
             raise ValueError(
@@ -160,6 +162,17 @@ class EvaluateConfig(StepConfig):
         if isinstance(self.workers, int) and self.workers < 1:
             raise ValueError("workers must be 1 or more, or ray")
         return self
+
+    def _check_vllm(self) -> None:
+        if not self.student.removeprefix("vllm:"):
+            raise ValueError("vllm: names no model; give vllm:NAME, a model folder or hub name behind it")
+        if self.rank == "text":
+            raise ValueError("vllm: losses of whole options are not read; set rank to letter or generate")
+        if self.workers != 1 or self.device not in ("auto", "device_map"):
+            raise ValueError(
+                "vllm: runs in this process on the GPUs that CUDA_VISIBLE_DEVICES shows; leave workers out, and device "
+                "at auto, or at device_map for all of them"
+            )
 
 
 @dataclass

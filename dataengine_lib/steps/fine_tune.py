@@ -163,7 +163,7 @@ def fine_tune(config: FineTuneConfig) -> FineTuneResult:
     cannot be loaded or the folder not written.
     """
     # another trainer may know its model under a name of its own, and `recorded:` be its answers
-    if config.trainer == "own" and config.student.partition(":")[0] in ("api", "recorded"):
+    if config.trainer == "own" and config.student.partition(":")[0] in ("api", "vllm", "recorded"):
         raise ParameterError(
             f"{config.student}: has no weights to train; set student to a model folder or hub name"
         )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from dataengine_lib.chat.reply import AskFailed
     from dataengine_lib.students.interface import Student
     from dataengine_lib.students.on_server.api_student import ApiStudent
+    from dataengine_lib.students.on_vllm.vllm_student import VllmStudent
 
 _GREY = (127, 127, 127)
 
@@ -54,9 +55,9 @@ class BlindStudent:
 
 
 class BlindApiStudent:
-    """A student behind a server that is sent no image."""
+    """A student that is asked in chats, behind a server or in vLLM, and is sent no image."""
 
-    def __init__(self, student: "ApiStudent") -> None:
+    def __init__(self, student: "ApiStudent | VllmStudent") -> None:
         self.student = student
 
     def rank(

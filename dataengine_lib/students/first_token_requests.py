@@ -1,6 +1,6 @@
 """Step 1: how a student that is asked in a chat gives short answers, and how their first tokens are read.
 
-Shared by students behind servers and in vLLM: the same model gets the same prompts, and scores, in both.
+Shared by students behind servers and in vLLM, which are asked in the same words.
 """
 
 import math

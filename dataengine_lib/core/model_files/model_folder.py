@@ -110,6 +110,15 @@ def adapter_base(adapter: str) -> str:
     return base if isinstance(base, str) else ""
 
 
+def lora_rank(adapter: str) -> int | None:
+    """The largest rank in a folder's LoRA, by its adapter_config.json; None for another kind of adapter."""
+    settings = _settings(Path(adapter) / "adapter_config.json")
+    pattern = settings.get("rank_pattern")
+    ranks = [settings.get("r"), *(pattern.values() if isinstance(pattern, dict) else [])]
+    found = [rank for rank in ranks if isinstance(rank, int) and rank > 0]
+    return max(found, default=None) if settings.get("peft_type") == "LORA" else None
+
+
 def loading_fault(name: str, error: Exception, role: Role) -> str:
     """What a library's error about loading `name` means, with what to do; empty for an error of no known kind."""
     words = str(error)

@@ -25,6 +25,8 @@ _NVIDIA_GPUS, _OTHER_GPUS = Path("/proc/driver/nvidia/gpus"), (Path("/dev/dxg"),
 _CLIP = ("clip", install_command("clip"))
 _4BIT = ("bitsandbytes", install_command("4bit"))
 _RAY = ("ray", install_command("ray"))
+# not by its extra with the pinned versions: vLLM brings a torch of its own
+_VLLM = ("vllm", "pip install vllm (in an environment of its own)")
 # how a checkpoint's weights are packed -> the package that transformers unpacks them with
 _QUANTIZERS = {"bitsandbytes": "bitsandbytes", "gptq": "gptqmodel", "awq": "gptqmodel"}
 _WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
@@ -118,6 +120,8 @@ def _check_packages(item: Planned) -> Iterator[Finding]:
     if getattr(config, "quantize", None):
         wanted.append(("quantize", str(config.quantize), _4BIT))
     student = str(getattr(config, "student", ""))
+    if student.startswith("vllm:"):
+        wanted.append(("student", student, _VLLM))
     if package := _QUANTIZERS.get(_quantization(student)):
         wanted.append(("student", student, (package, f"pip install {package}")))
     for name, value, (package, command) in wanted:

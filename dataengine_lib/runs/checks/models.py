@@ -28,7 +28,7 @@ def check_models(planned: Sequence[Planned], *, hub: bool) -> Iterator[Finding]:
     seen: set[tuple[str, str]] = set()
     for item in planned:
         for name in ("student", "adapter", "encoder"):
-            value = str(getattr(item.config, name, None) or "")
+            value = str(getattr(item.config, name, None) or "").removeprefix("vllm:")
             if (
                 not value
                 or name in item.wired

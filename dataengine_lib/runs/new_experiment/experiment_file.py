@@ -91,12 +91,16 @@ def _sections(new: NewExperiment) -> Iterator[tuple[str, str, list[_Line]]]:
         evaluate = [file]
     evaluate += [
         images,
-        ("student", "model that is measured and fine-tuned: folder, name on the hub, api:MODEL or recorded:FILE",
+        ("student", "model that is measured and fine-tuned: folder, name on the hub, vllm:NAME, api:MODEL or recorded:FILE",
          new.student),
         *types,
     ]  # fmt: skip
     if new.student.startswith("api:"):
         evaluate.append(("rank", "the answer is read from what a server's model writes", "generate"))
+    if new.student.startswith("vllm:"):
+        evaluate.append(
+            ("rank", "the options are ranked by the letter that vLLM's model would write", "letter")
+        )
     yield "evaluate", "step 1: where is the student weak?", evaluate
     pool = new.found_pool.text() if new.found_pool else _NOT_THERE
     yield "construct_queries", "step 2: what should the teacher write about?", [

@@ -155,7 +155,7 @@ def check_student(student: str) -> str:
         if not path.exists():
             raise ParameterError(f"{path}: does not exist; give a model's folder or its name on the hub")
     if not (colon and kind in ("api", "recorded")):
-        check_model_folder(student, "student")
+        check_model_folder(student.removeprefix("vllm:"), "student")
     return student
 
 

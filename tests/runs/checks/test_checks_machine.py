@@ -9,13 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from echoing.vllm_engine import vllm_engine
 from experiments import demo_experiment
 from project import PROJECT_ROOT
 
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.runs.checks import machine
 from dataengine_lib.runs.checks.machine import check_machine
-from dataengine_lib.runs.precheck import check_run
+from dataengine_lib.runs.checks.models import check_models
+from dataengine_lib.runs.parameter_paths import named_paths
+from dataengine_lib.runs.precheck import check_run, selected_range
 from dataengine_lib.runs.workflow import plan
 
 LLAVA = PROJECT_ROOT / "data_demo" / "models" / "tiny-llava"
@@ -169,3 +172,25 @@ def test_processes_need_a_gpu_each_and_the_workers_of_step_5_no_package(
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert "fine_tune.workers" not in found(tmp_path, "fine_tune.workers=2")
     assert found(tmp_path, "evaluate.workers=2")["evaluate.workers"][0] == "bad"
+
+
+def test_a_student_in_vllm_needs_its_package_and_a_model_and_cannot_be_fine_tuned(tmp_path: Path) -> None:
+    llava = "data_demo/models/tiny-llava"
+    given = ["evaluate.rank=letter", f"evaluate.student=vllm:{llava}"]
+    steps = plan(demo_experiment(*given), tmp_path)
+    missing = next(one for one in check_machine(steps, tmp_path) if one.subject == "evaluate.student")
+    assert missing.mark == "bad"
+    assert missing.message.startswith(
+        f"vllm:{llava}: needs vllm, which is not installed; run: pip install vllm"
+    )
+    assert [one.message for one in check_models(steps, hub=False) if one.subject == "evaluate.student"] == [
+        llava
+    ]
+    assert named_paths("student", "vllm:./gone") == [Path("gone")] and not named_paths("student", "vllm:a/b")
+    with vllm_engine(lambda text, image: "yes"):
+        with pytest.raises(
+            ParameterError, match=f"fine_tune.student: vllm:{llava} cannot be fine-tuned; give the folder"
+        ):
+            check_run(Path("my.yaml"), steps, 0, len(steps) - 1, PROJECT_ROOT / "notebooks", tmp_path)
+        stop = selected_range(steps, None, "round1/post_process")[1]
+        check_run(Path("my.yaml"), steps, 0, stop, PROJECT_ROOT / "notebooks", tmp_path)
