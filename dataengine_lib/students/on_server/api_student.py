@@ -24,14 +24,14 @@ from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.core.text import caseless
 from dataengine_lib.replies.json_reply import letter_schema, structured_answer
-from dataengine_lib.students.first_token_requests import (
+from dataengine_lib.students.interface import RankedText
+from dataengine_lib.students.on_server.first_token_requests import (
     BY_LETTER,
     IN_WORDS,
     rank_counts,
     ranked_prompt,
     read_first_token,
 )
-from dataengine_lib.students.interface import RankedText
 from dataengine_lib.students.on_server.first_tokens import FirstToken, RankCounts
 
 _MOST_WORDS = 3  # as IN_WORDS asks for

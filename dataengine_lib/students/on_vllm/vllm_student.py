@@ -21,14 +21,14 @@ from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.text import one_line
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.students.first_token_requests import (
+from dataengine_lib.students.interface import InputRefused, RankedText
+from dataengine_lib.students.on_server.first_token_requests import (
     BY_LETTER,
     IN_WORDS,
     rank_counts,
     ranked_prompt,
     read_first_token,
 )
-from dataengine_lib.students.interface import InputRefused, RankedText
 from dataengine_lib.students.on_server.first_tokens import FirstToken, RankCounts
 
 _NEEDS_VLLM = (
