@@ -102,15 +102,34 @@ class Budget:
         """Raise ParameterError when no price is known, or one of `requests` may cost more than the whole limit."""
         if self.limit is None or not requests:
             return
-        # The table knows the full price and half of it; other tiers, such as `priority`, cost more.
-        if self.tier not in ("", "default", *check_priced(self.price, teacher).half):
-            raise ParameterError(
-                f"budget_usd: what service_tier {self.tier} costs is not known; leave it out, or the budget"
-            )
+        self._check_price(teacher)
         dearest = max(self.most(request, max_output_tokens) for request in requests)
         if dearest > self.limit:
             raise ParameterError(
                 f"budget_usd {self.limit:g} is less than one request may cost ({dearest:.4f}); {remedy}"
+            )
+
+    def check_cheapest(
+        self,
+        request: _PricedPrompt,
+        max_output_tokens: int,
+        teacher: str,
+        remedy: str,
+    ) -> None:
+        """As `check`, before it is known what will be asked; of a ledger that is there, only the price.
+
+        Its replies cost nothing and may be all that is needed; others are refused by `admit`.
+        """
+        if self.limit is not None and self.ledger.file.is_file():
+            self._check_price(teacher)
+        else:
+            self.check([request], max_output_tokens, teacher, remedy)
+
+    def _check_price(self, teacher: str) -> None:
+        # The table knows the full price and half of it; other tiers, such as `priority`, cost more.
+        if self.tier not in ("", "default", *check_priced(self.price, teacher).half):
+            raise ParameterError(
+                f"budget_usd: what service_tier {self.tier} costs is not known; leave it out, or the budget"
             )
 
     def most(self, request: _PricedPrompt, max_output_tokens: int) -> float:

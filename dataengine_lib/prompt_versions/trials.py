@@ -108,6 +108,13 @@ def trial_figures(trial: Trial, marks: Mapping[str, PersonMark] | None = None) -
     )
 
 
+def kept_rate(trial: Trial) -> str:
+    """How many of a trial's queries give a kept QA, in words, with the share's 95 % Wilson interval."""
+    found = trial_figures(trial)
+    rate, low, high = (100 * share for share in (found.kept / max(1, found.queries), *found.kept_interval))
+    return f"{found.kept} of {found.queries} held-out queries ({rate:.1f} %, 95 % interval {low:.1f} to {high:.1f})"
+
+
 class TrialComparison(NamedTuple):
     """Two versions on the same queries: QAs kept only after or only before, the gain of the keep rate, and its p-value."""
 

@@ -4,7 +4,7 @@ versions/v2/version.json    parent, rules, by whom and why
 versions/v2/template.j2     for step 2: construct_queries.template
 versions/v2/holdout.json    a trial: its QAs to the held-out queries
 versions/v2/marks.json      what a person says of its QAs
-accepted.j2, accepted.json  the template of the accepted version, and its name
+accepted.j2, accepted.json  the template of the accepted version; its name, and who accepted it
 """
 
 import re
@@ -23,7 +23,7 @@ from dataengine_lib.teachers.prompt_rules.prompts import clean_rules
 
 Author = Literal["template", "teacher", "person"]
 _NAME = re.compile(r"v(\d{1,6})")
-ACCEPTED_TEMPLATE = "accepted.j2"
+ACCEPTED_TEMPLATE, _ACCEPTED = "accepted.j2", "accepted.json"
 
 
 class PromptVersion(msgspec.Struct, kw_only=True, frozen=True):
@@ -36,14 +36,19 @@ class PromptVersion(msgspec.Struct, kw_only=True, frozen=True):
     why: str = ""
 
 
-class _Accepted(msgspec.Struct):
+class Accepted(msgspec.Struct, frozen=True):
+    """The accepted version, and who accepted it: a person, or the automatic mode, which had started from `start`."""
+
     version: str
+    by: Literal["person", "search"] = "person"
+    start: str = ""
 
 
 class VersionFolder:
     """The versions below `folder`, of which the first has `first_rules`; `versions` are by name, in their order.
 
-    Raises ParameterError where the folder has versions of another list of rules, DataEngineError where a file is broken.
+    An acceptance that a kill has cut short is completed. Raises ParameterError where the folder has versions of another
+    list of rules, DataEngineError where a file is broken.
     """
 
     def __init__(self, folder: Path, template: RuleTemplate, first_rules: Sequence[str]) -> None:
@@ -65,6 +70,7 @@ class VersionFolder:
             raise ParameterError(
                 f"{folder}: its first version has other rules than the template now gives; choose another output"
             )
+        self._complete_acceptance()
 
     @property
     def first(self) -> PromptVersion:
@@ -121,18 +127,56 @@ class VersionFolder:
         write_json(self.path(version) / "marks.json", dict(marks))
 
     def accept(self, version: PromptVersion) -> Path:
-        """Make a version's template the accepted one; returns the file, which step 2 takes as `template`."""
-        file = self.folder / ACCEPTED_TEMPLATE
-        with replacing(file, "w") as stream:
-            stream.write(self.template.source(version.rules))
-        write_json(self.folder / "accepted.json", _Accepted(version.name))
-        return file
+        """Make a version the accepted one, as a person does; returns its template, which step 2 takes as `template`."""
+        return self._accept(Accepted(version.name))
+
+    def accept_found(self, version: PromptVersion, start: PromptVersion) -> Path:
+        """As `accept`, by the automatic mode, which had started from `start`."""
+        return self._accept(Accepted(version.name, "search", start.name))
 
     @property
     def accepted(self) -> PromptVersion | None:
         """The accepted version; None where none was accepted yet."""
-        file = self.folder / "accepted.json"
-        return self.versions.get(read_json(file, _Accepted).version) if file.is_file() else None
+        known = self.acceptance
+        return self.versions[known.version] if known else None
+
+    @property
+    def acceptance(self) -> Accepted | None:
+        """What is accepted and by whom; None where nothing was accepted yet. Raises DataEngineError for a lost version."""
+        file = self.folder / _ACCEPTED
+        if not file.is_file():
+            return None
+        known: Accepted = read_json(file, Accepted)
+        if lost := {known.version, known.start or known.version} - self.versions.keys():
+            raise DataEngineError(
+                f"{file}: names version {min(lost)}, which is not in {self.folder / 'versions'}; restore its folder, or "
+                "remove this file and accept a version anew"
+            )
+        return known
+
+    def _accept(self, acceptance: Accepted) -> Path:
+        # The name first: it says which template belongs beside it, where a kill comes between the two files.
+        write_json(self.folder / _ACCEPTED, acceptance)
+        return self._write_accepted(self.versions[acceptance.version])
+
+    def _write_accepted(self, version: PromptVersion) -> Path:
+        file = self.folder / ACCEPTED_TEMPLATE
+        with replacing(file, "w") as stream:
+            stream.write(self.template.source(version.rules))
+        return file
+
+    def _complete_acceptance(self) -> None:
+        """Write the accepted version's template where it is missing or another version's.
+
+        A template that a person has changed by hand is no version's, and stays.
+        """
+        version, file = self.accepted, self.folder / ACCEPTED_TEMPLATE
+        if version is None:
+            return
+        content = file.read_bytes() if file.is_file() else None
+        others = [one.rules for one in self.versions.values() if one.name != version.name]
+        if content is None or content in [self.template.source(rules).encode() for rules in others]:
+            self._write_accepted(version)
 
 
 def _number(file: Path) -> int:

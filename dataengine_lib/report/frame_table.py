@@ -1,6 +1,6 @@
 """A DataFrame as a table of a report or a notebook (all steps): bars of intervals, chips of types, thumbnails."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,32 +26,48 @@ def frame_table(
 
     Accuracies are percentages, in one column with their `low` and `high` where the frame has those. `image_file`, such as
     that of an opened run, gives the file of a row's image, whose thumbnail then stands first, in place of `image_id` and
-    `image_path`; where it raises DataEngineError there is none.
+    `image_path`; where it raises DataEngineError there is none. Columns with the same name are all shown.
     """
+    # by their places: two columns may have one name, as in a join of two rounds, or as a number and its text
     names = [str(name) for name in frame.columns]
-    rows = [dict(zip(names, row, strict=True)) for row in frame.head(most).itertuples(index=False, name=None)]
-    ends = {end for name in names for end in _ends_of(name) if _ends_of(name) <= {*names}}
-    left_out = ends if image_file is None else ends | {"image_id", "image_path"}
-    shown = [name for name in names if name not in left_out]
-    cells = [[_cell(row, name) for name in shown] for row in rows]
+    rows = list(frame.head(most).itertuples(index=False, name=None))
+    ends = _interval_columns(names)
+    left_out = {place for pair in ends.values() for place in pair}
     if image_file is not None:
-        cells = [[image, *row] for image, row in zip(_thumbnails(rows, image_file), cells, strict=True)]
+        left_out |= {place for place, name in enumerate(names) if name in ("image_id", "image_path")}
+    places = [place for place in range(len(names)) if place not in left_out]
+    shown = [names[place] for place in places]
+    cells = [[_cell(row, place, names[place], ends.get(place)) for place in places] for row in rows]
+    if image_file is not None:
+        # of two columns with one name the first, as the file of an image is found by it
+        by_name = [dict(zip(reversed(names), reversed(row), strict=True)) for row in rows]
+        cells = [[image, *row] for image, row in zip(_thumbnails(by_name, image_file), cells, strict=True)]
         shown = ["image", *shown]
     more = f"the first {most:,} of {len(frame):,} rows" if len(frame) > most else ""
     return table(cells, shown, "; ".join(filter(None, [caption, more])))
 
 
-def _ends_of(name: str) -> set[str]:
-    """The columns of an accuracy's interval; none for other columns."""
-    prefix = name.removesuffix(_ACCURACY)
-    return {f"{prefix}low", f"{prefix}high"} if name.endswith(_ACCURACY) else set()
+def _interval_columns(names: Sequence[str]) -> dict[int, tuple[int, int]]:
+    """The places of the interval's ends for each column with an accuracy that has both.
+
+    Of columns with one name the first accuracy goes with the first ends, the second with the second.
+    """
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    found: dict[int, tuple[int, int]] = {}
+    for name, accuracies in places.items():
+        if name.endswith(_ACCURACY):
+            prefix = name.removesuffix(_ACCURACY)
+            ends = zip(places.get(f"{prefix}low", []), places.get(f"{prefix}high", []), strict=False)
+            found.update(zip(accuracies, ends, strict=False))
+    return found
 
 
-def _cell(row: Mapping[str, Any], name: str) -> object:
-    value = _known(row[name])
+def _cell(row: Sequence[Any], place: int, name: str, ends: tuple[int, int] | None) -> object:
+    value = _known(row[place])
     if name.endswith(_ACCURACY) and isinstance(value, float):
-        prefix = name.removesuffix(_ACCURACY)
-        return percent(value, _known(row.get(f"{prefix}low")), _known(row.get(f"{prefix}high")))
+        return percent(value, *(_known(row[end]) for end in ends or ()))
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

@@ -135,6 +135,30 @@ def cancel_batches(config: GenerateQaConfig) -> GenerateQaResult:
     return _generate(config.model_copy(update={"mode": "batch"}), cancel=True)
 
 
+def unanswered_queries(config: GenerateQaConfig) -> list[Query]:
+    """The queries that `generate_qa` would send next, since the ledger has no reply to them; nothing is sent."""
+    queries = _read(config).queries
+    _check_image_root(config, queries)
+    files = _reply_files(config, queries, queries)[0]
+    try:
+        return files.pending()
+    finally:
+        files.close()
+
+
+def _reply_files(
+    config: GenerateQaConfig, queries: list[Query], to_ask: list[Query]
+) -> tuple[ReplyFiles, dict[str, str]]:
+    """The open files of the output, and the names of the images of `to_ask` by query id."""
+    canonical = config.canonical
+    # Hashed once per query: the name is part of its key and, later, of its row in the ledger.
+    images = {query.query_id: canonical.image_name(query) for query in to_ask if query.attach_image}
+    keys = {query.query_id: key_of(canonical.of(query, images.get(query.query_id, ""))) for query in to_ask}
+    price = read_prices(config.prices).of(config.teacher)
+    files = ReplyFiles(config.output, canonical.teacher, price, queries, keys, config.max_output_tokens)
+    return files, images
+
+
 def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResult:
     read = _read(config)
     queries, spares = read.queries, read.spares
@@ -143,18 +167,17 @@ def _generate(config: GenerateQaConfig, cancel: bool = False) -> GenerateQaResul
     prices = read_prices(config.prices)
     price = prices.of(config.teacher)
     note, date = prices.note(config.teacher)
-    canonical = config.canonical
-    # Hashed once per query: the name is part of its key and, later, of its row in the ledger.
-    images = {query.query_id: canonical.image_name(query) for query in to_ask if query.attach_image}
-    keys = {query.query_id: key_of(canonical.of(query, images.get(query.query_id, ""))) for query in to_ask}
-    files = ReplyFiles(config.output, canonical.teacher, price, queries, keys, config.max_output_tokens)
+    files, images = _reply_files(config, queries, to_ask)
     try:
         budget = Budget(config.budget_usd, price, config.tier, files.ledger)
         if not cancel:
-            budget.check(queries, config.max_output_tokens, config.teacher)
+            # replies that the ledger holds cost nothing
+            budget.check(files.pending(), config.max_output_tokens, config.teacher)
             if config.mode == "live":
                 refuse_if_in_progress(config.output)
-        asker = QueryAsker(config.teacher, config, canonical, files, budget, images, config.coco_dataset)
+        asker = QueryAsker(
+            config.teacher, config, config.canonical, files, budget, images, config.coco_dataset
+        )
         waves = SpareWaves(files, queries, spares, BatchState(config.output).keys())
         earlier = len(files.results)
         settings = _usage_settings(config, to_ask)

@@ -12,12 +12,20 @@ from pydantic import Field
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.significance.sign_flip import ALPHA, equals_p, holm
+from dataengine_lib.core.statistics import Gain
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.prompt_versions.rule_template import rules_diff
 from dataengine_lib.prompt_versions.settings import StudioSettings
-from dataengine_lib.prompt_versions.trials import Trial, TrialComparison, compare_trials, trial_figures
-from dataengine_lib.prompt_versions.version_folder import PromptVersion
-from dataengine_lib.steps.prompt_studio import HELD_OUT, BudgetSpent, PromptStudio
+from dataengine_lib.prompt_versions.studio_budget import BudgetSpent
+from dataengine_lib.prompt_versions.trials import (
+    Trial,
+    TrialComparison,
+    compare_trials,
+    kept_rate,
+    trial_figures,
+)
+from dataengine_lib.prompt_versions.version_folder import ACCEPTED_TEMPLATE, PromptVersion, VersionFolder
+from dataengine_lib.steps.prompt_studio import HELD_OUT, PromptStudio
 
 _SEARCH_FILE = "search.json"
 _MOST_TRIED = 5  # changes that made it no better, which the next request shows
@@ -33,8 +41,8 @@ class OptimizePromptConfig(StepConfig, StudioSettings):
 class SearchRound(msgspec.Struct, kw_only=True):
     """A round: the version whose QAs were marked, the one that was proposed, and what became of it.
 
-    `sample` and `holdout` are the queries with a kept QA (before, after), of `sample_size` and all held-out ones; the
-    latter is empty where the sample has decided already.
+    `sample` and `holdout` are the queries with a kept QA (before, after), of `sample_size` and all held-out ones, with the
+    differences in `sample_gain` and `holdout_gain`; those of held-out ones are empty where the sample has decided already.
     """
 
     round: int
@@ -44,21 +52,26 @@ class SearchRound(msgspec.Struct, kw_only=True):
     why: str = ""
     sample_size: int = 0
     sample: tuple[int, int] | None = None
+    sample_gain: Gain | None = None
     holdout: tuple[int, int] | None = None
+    holdout_gain: Gain | None = None
 
 
 @dataclass
 class OptimizePromptResult:
     """What the notebook shows: the rounds, the versions that were tried on the held-out queries, and the best of them.
 
-    `comparison` is of the first version and the best one on the held-out queries, and `p_value` its p-value, corrected for
-    the versions tried on them. `stopped` says why it ended before its rounds.
+    `start` is the version that the search began with, `accepted` the one that is accepted now; None where nothing was tried
+    and nothing had been accepted. `comparison` is of `start` and `best` on the held-out queries, and `p_value` its
+    p-value, corrected for the versions tried on them. `stopped` says why it ended before its rounds.
     """
 
     studio: PromptStudio
     rounds: list[SearchRound]
     trials: dict[str, Trial]
+    start: PromptVersion
     best: PromptVersion
+    accepted: PromptVersion | None
     template: Path | None
     comparison: TrialComparison | None = None
     p_value: float | None = None
@@ -67,43 +80,63 @@ class OptimizePromptResult:
 
     def conclusion(self) -> list[str]:
         """What was found, in sentences."""
-        first, found = self.studio.folder.first, self.comparison
-        if first.name not in self.trials:
+        start, found = self.start, self.comparison
+        if start.name not in self.trials:
             return ["Nothing was tried.", self.stopped]
-        before, after = (trial_figures(self.trials[one.name]) for one in (first, self.best))
-        rate = f"{before.kept} of {before.queries} held-out queries"
-        if found is None or self.best.name == first.name:
-            sentences = [f"No version is better than {first.name}, which gives a kept QA to {rate}."]
+        first = start.name == self.studio.folder.first.name
+        sentences = [
+            f"The search started from {start.name}, {'the first version' if first else 'which had been accepted'}."
+        ]
+        if found is None:
+            sentences.append(
+                f"No version is better than {start.name}, which gives a kept QA to {kept_rate(self.trials[start.name])}."
+            )
         else:
             real = self.p_value is not None and self.p_value <= ALPHA
-            sentences = [
-                f"{self.best.name} gives a kept QA to {after.kept} of {after.queries} held-out queries, {first.name} to "
+            before, after = (trial_figures(self.trials[one.name]) for one in (start, self.best))
+            sentences += [
+                f"{self.best.name} gives a kept QA to {after.kept} of {after.queries} held-out queries, {start.name} to "
                 f"{before.kept}: {100 * found.gain.gain:+.1f} points (95 % interval {100 * found.gain.low:+.1f} to "
                 f"{100 * found.gain.high:+.1f}).",
-                f"{found.fixed} queries are kept only by {self.best.name}, {found.broken} only by {first.name}; exact "
+                f"{found.fixed} queries are kept only by {self.best.name}, {found.broken} only by {start.name}; exact "
                 f"McNemar test{_corrected(len(self.trials) - 1)}: p {equals_p(self.p_value or 0.0)}"
                 f"{'' if real else ', so the gain may be chance'}.",
             ]
-        if self.template:
-            sentences.append(f"Step 2 reads it with construct_queries.template: {self.template}")
+        if self.accepted is not None and self.template is not None:
+            if self.accepted.name != self.best.name:
+                sentences.append(
+                    f"{self.best.name} is not accepted: the paired test does not call it better than {self.accepted.name}."
+                )
+            sentences.append(
+                f"{self.accepted.name} is accepted. Step 2 reads it with construct_queries.template: {self.template}"
+            )
         return [*sentences, *([self.stopped] if self.stopped else [])]
 
 
 def optimize_prompt(config: OptimizePromptConfig, studio: PromptStudio | None = None) -> OptimizePromptResult:
-    """Revise the rules for at most `rounds` rounds within `budget_usd`; the best version is the accepted one.
+    """Revise the rules for at most `rounds` rounds within `budget_usd`; a version that proves better is accepted.
 
-    A round marks the QAs of the best version to a sample of queries, has the teacher propose better rules, and tries them
-    on the same sample. A version with more kept QAs there is tried on the held-out queries, and becomes the best one if
-    more of them are kept than of the best before. The same files, seed and replies give the same versions, so that a
-    run that was killed goes on where it was. Writes the versions, `search.json` and the accepted template below
-    `output`. Raises ParameterError for wrong queries or rules, DataEngineError when the teacher is down.
+    The search starts from the version that a person accepted, else from the first one. A round marks the QAs of the best
+    version to a sample of queries, has the teacher propose better rules, and tries them on the same sample. A version with
+    more kept QAs there is tried on the held-out queries, and becomes the best one if more of them are kept than of the best
+    before. At the end the best one is accepted if the paired test calls it better than the accepted one; without such
+    a version, what was accepted stays, or the start is accepted.
+
+    The same files, seed and replies give the same versions, so that a run that was killed goes on where it was, and one
+    that has ended does with more rounds: it starts where the search that accepted a version did. Writes the versions,
+    `search.json` and the accepted template below `output`. Raises ParameterError for wrong queries or rules,
+    DataEngineError when the teacher is down.
     """
     studio = studio or PromptStudio(config)
-    best, rounds, tried = studio.folder.first, list[SearchRound](), list[str]()
+    folder, earlier = studio.folder, studio.folder.accepted
+    start = _start(folder)
+    best, rounds, tried = start, list[SearchRound](), list[str]()
     trials: dict[str, Trial] = {}
-    seen, stopped = {best.name}, ""
+    reference: Trial | None = None  # of the version than which another has to be better
+    seen, stopped = {start.name}, ""
     try:
-        trials[best.name] = studio.trial(best, studio.holdout, HELD_OUT)
+        trials[start.name] = studio.trial(start, studio.holdout, HELD_OUT)
+        reference = studio.trial(earlier or start, studio.holdout, HELD_OUT)
         for number in range(1, config.rounds + 1):
             row, version = _round(studio, number, best, trials, seen, tried)
             rounds.append(row)
@@ -113,20 +146,47 @@ def optimize_prompt(config: OptimizePromptConfig, studio: PromptStudio | None = 
     except BudgetSpent as spent:
         stopped = str(spent)
     write_json(config.output / _SEARCH_FILE, rounds)
-    template = studio.folder.accept(best) if trials else None
+    if reference is not None:
+        if best.name != reference.version and _p_value(reference, best, trials, config.seed) <= ALPHA:
+            folder.accept_found(best, start)
+        elif earlier is None:
+            folder.accept_found(start, start)
     comparison = p_value = None
-    first = studio.folder.first
-    if best.name != first.name:
-        compared = {
-            name: compare_trials(trials[first.name], trial, config.seed)
-            for name, trial in trials.items()
-            if name != first.name
-        }
-        comparison = compared[best.name]
-        p_value = holm({name: one.p_value for name, one in compared.items()})[best.name]
+    if best.name != start.name:
+        comparison = compare_trials(trials[start.name], trials[best.name], config.seed)
+        p_value = _p_value(trials[start.name], best, trials, config.seed)
     return OptimizePromptResult(
-        studio, rounds, trials, best, template, comparison, p_value, stopped, studio.warnings
+        studio=studio,
+        rounds=rounds,
+        trials=trials,
+        start=start,
+        best=best,
+        accepted=folder.accepted,
+        template=config.output / ACCEPTED_TEMPLATE if reference is not None else None,
+        comparison=comparison,
+        p_value=p_value,
+        stopped=stopped,
+        warnings=studio.warnings,
     )
+
+
+def _start(folder: VersionFolder) -> PromptVersion:
+    """The version that a person accepted, or the start of the search that accepted one; else the first."""
+    known = folder.acceptance
+    if known is None:
+        return folder.first
+    return folder.versions[known.start or known.version]
+
+
+def _p_value(reference: Trial, best: PromptVersion, trials: dict[str, Trial], seed: int) -> float:
+    """The p-value of `best` against `reference`, corrected for all versions that were tried; 1 where it keeps fewer."""
+    compared = {
+        name: compare_trials(reference, trial, seed)
+        for name, trial in trials.items()
+        if name != reference.version
+    }
+    corrected = holm({name: one.p_value for name, one in compared.items()})
+    return corrected[best.name] if compared[best.name].fixed > compared[best.name].broken else 1.0
 
 
 def _round(
@@ -155,10 +215,12 @@ def _round(
         return row, None
     seen.add(version.name)
     after = studio.trial(version, sample, name)
-    row.sample = (before.kept, after.kept)
+    seed = studio.settings.seed
+    row.sample, row.sample_gain = (before.kept, after.kept), compare_trials(before, after, seed).gain
     if after.kept > before.kept:
         trials[version.name] = studio.trial(version, studio.holdout, HELD_OUT)
-        row.holdout = (trials[best.name].kept, trials[version.name].kept)
+        earlier, later = trials[best.name], trials[version.name]
+        row.holdout, row.holdout_gain = (earlier.kept, later.kept), compare_trials(earlier, later, seed).gain
         if row.holdout[1] > row.holdout[0]:
             row.outcome = "better on the held-out queries"
             return row, version

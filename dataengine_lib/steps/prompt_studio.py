@@ -3,15 +3,12 @@
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
 from pathlib import Path
 from random import Random
 
 from msgspec.structs import replace
 
-from dataengine_lib.chat.budget import SCHEMA_TOKENS
-from dataengine_lib.chat.ledger import Ledger
-from dataengine_lib.chat.prices import most_tokens, read_prices
+from dataengine_lib.chat.paid_requests import PaidRequest
 from dataengine_lib.chat.settings import PaidChatSettings
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import fingerprint, write_json
@@ -24,29 +21,23 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.prompt_versions.marks import mark_groups
 from dataengine_lib.prompt_versions.rule_template import RuleTemplate
 from dataengine_lib.prompt_versions.settings import StudioSettings
+from dataengine_lib.prompt_versions.studio_budget import PROPOSALS, READER_TOKENS, READERS, StudioBudget
 from dataengine_lib.prompt_versions.trials import Trial, query_outcome
 from dataengine_lib.prompt_versions.version_folder import PromptVersion, VersionFolder
 from dataengine_lib.queries.prompt import load_template
-from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa
+from dataengine_lib.steps.generate_qa import GenerateQaConfig, generate_qa, unanswered_queries
 from dataengine_lib.teachers.prompt_rules.prompts import Proposal, revision_prompt
 from dataengine_lib.teachers.prompt_rules.rule_teacher import RuleTeacher
 from dataengine_lib.teachers.reply_files import LEDGER
 from dataengine_lib.teachers.request import read_queries
 
 HELD_OUT = "holdout"  # the name of the queries that decide
-_PROPOSALS, _READERS = "proposals_ledger.jsonl", "readers_ledger.jsonl"
 _MOST_HELD_OUT = 2 / 3  # of the queries, where there are few
 # what a trial's QAs and checks depend on, beside its prompts
 _MADE_WITH = {
     *("teacher", "base_url", "temperature", "seed", "max_output_tokens"),
     *("image_root", "coco_dataset", "second_reader"),
 }
-_READER_TOKENS = 2000  # of a reader's reply, as in step 4
-_READER_PROMPT = "x" * 4000  # as long as most that a reader is asked
-
-
-class BudgetSpent(DataEngineError):
-    """The rest of `budget_usd` does not allow the next requests; what was paid for is kept."""
 
 
 class PromptStudio:
@@ -59,6 +50,8 @@ class PromptStudio:
 
     def __init__(self, settings: StudioSettings) -> None:
         self.settings = settings
+        self.replies = settings.output / "replies"  # the folder of the ledgers
+        self._budget = StudioBudget(settings, self.replies)
         bad = BadRows(
             settings.input, settings.max_bad_share, wanted="gptvqa_prompt.json of construct-queries", keep=20
         )
@@ -80,12 +73,8 @@ class PromptStudio:
                 "question or have other rules"
             )
         self.holdout, self._rest = self._split(usable)
+        self._fingerprints: dict[tuple[str, str], str] = {}
         self.folder = VersionFolder(settings.output, self.template, self._first_rules())
-
-    @cached_property
-    def replies(self) -> Path:
-        """The folder of the ledgers."""
-        return self.settings.output / "replies"
 
     def sample(self, round_: int) -> list[Query]:
         """The queries whose QAs are marked in a round; none is held out, and a round takes others while there are any."""
@@ -99,28 +88,32 @@ class PromptStudio:
         One that an earlier run has written is not made again. Raises BudgetSpent when the budget does not allow all of
         them, DataEngineError as steps 3 and 4 do.
         """
-        asked = {query.query_id: self._with_rules(query, version) for query in queries}
-        settings, prompts = self.settings, [query.prompt for query in asked.values()]
-        made_with = fingerprint(prompts, settings.model_dump(mode="json", include=_MADE_WITH))
-        known = self.folder.trial(version.name, name)
-        if known is not None and known.made_with == made_with:
+        if (known := self.known_trial(version, queries, name)) is not None:
             return known
-        self._check_affordable(settings.teacher, prompts, settings.max_output_tokens)
+        settings = self.settings
+        asked = {query.query_id: self._with_rules(query, version) for query in queries}
         write_json(self.replies / "gptvqa_prompt.json", list(asked.values()))
         shared = settings.model_dump(include=set(PaidChatSettings.model_fields))
-        result = generate_qa(
-            GenerateQaConfig(
-                **shared | {"budget_usd": self._left_for(LEDGER)},
-                input=self.replies / "gptvqa_prompt.json",
-                output=self.replies / "gptvqa_result.jsonl",
-                teacher=settings.teacher,
-                image_root=settings.image_root,
-                coco_dataset=settings.coco_dataset,
-                max_failed_share=1,
-            )
+        config = GenerateQaConfig(
+            **shared | {"budget_usd": None},
+            input=self.replies / "gptvqa_prompt.json",
+            output=self.replies / "gptvqa_result.jsonl",
+            teacher=settings.teacher,
+            image_root=settings.image_root,
+            coco_dataset=settings.coco_dataset,
+            max_failed_share=1,
         )
+        # replies that the ledger holds cost nothing, so they are read whatever is left
+        budget = self._budget.limit(
+            LEDGER,
+            settings.teacher,
+            unanswered_queries(config),
+            settings.max_output_tokens,
+            settings.service_tier or "",
+        )
+        result = generate_qa(config.model_copy(update={"budget_usd": budget}))
         if result.unasked:
-            raise self._budget_spent()
+            raise self._budget.spent()
         # a server that is away for a while says nothing about the rules
         if lost := [one for one in result.failures if one.kind == "error"]:
             raise DataEngineError(
@@ -132,7 +125,7 @@ class PromptStudio:
         trial = Trial(
             version=version.name,
             queries=name,
-            made_with=made_with,
+            made_with=self._made_with(version, queries, name),
             outcomes=[
                 query_outcome(
                     query,
@@ -149,6 +142,13 @@ class PromptStudio:
         self.folder.write_trial(trial)
         return trial
 
+    def known_trial(self, version: PromptVersion, queries: Sequence[Query], name: str) -> Trial | None:
+        """The trial that was written under `name`; None where there is none, or it was made with other settings."""
+        known = self.folder.trial(version.name, name)
+        if known is None or known.made_with != self._made_with(version, queries, name):
+            return None
+        return known
+
     def propose(self, version: PromptVersion, trial: Trial, tried: Sequence[str] = ()) -> Proposal | None:
         """Better rules by the marks of a trial, of checks and of a person; None where nothing is marked.
 
@@ -161,20 +161,21 @@ class PromptStudio:
         spec = settings.proposer or settings.teacher
         prompt = revision_prompt(version.rules, marks, len(trial.outcomes), tried)
         self.replies.mkdir(parents=True, exist_ok=True)
-        ledger = self.replies / _PROPOSALS
+        ledger = self.replies / PROPOSALS
         asked = settings.model_copy(update={"max_output_tokens": settings.rules_output_tokens})
         if known := RuleTeacher(spec, asked, ledger).known(prompt):
             return known
-        self._check_affordable(spec, [prompt], asked.max_output_tokens)
-        teacher = RuleTeacher(spec, asked, ledger, self._left_for(_PROPOSALS), settings.prices)
+        request = PaidRequest("", prompt, None)
+        budget = self._budget.limit(PROPOSALS, spec, [request], asked.max_output_tokens)
+        teacher = RuleTeacher(spec, asked, ledger, budget, settings.prices)
         proposal = teacher.propose(prompt)
         if teacher.model.budget.stopped:
-            raise self._budget_spent()
+            raise self._budget.spent()
         return proposal
 
     def spent_usd(self) -> float:
         """US dollars to count against the budget: of QAs, proposals and readers, of this run and of earlier ones."""
-        return sum(map(self._spent, (LEDGER, _PROPOSALS, _READERS)))
+        return self._budget.spent_usd()
 
     # Queries
 
@@ -228,13 +229,20 @@ class PromptStudio:
             template=version.name,
         )
 
+    def _made_with(self, version: PromptVersion, queries: Sequence[Query], name: str) -> str:
+        """A key of what a trial's QAs and checks depend on; of each version and name it is made once."""
+        key = (version.name, name)
+        if key not in self._fingerprints:
+            prompts = [self._with_rules(query, version).prompt for query in queries]
+            settings = self.settings.model_dump(mode="json", include=_MADE_WITH)
+            self._fingerprints[key] = fingerprint(prompts, settings)
+        return self._fingerprints[key]
+
     # Checks
 
     def _checked(self, replies: Path) -> tuple[dict[str, list[TrainRecord]], dict[str, list[Reject]]]:
         """(the QAs that step 4's checks keep, what they drop) by the queries' ids; QAs are not compared with each other."""
         settings = self.settings
-        for reader in settings.second_reader:
-            self._check_affordable(reader.model, [_READER_PROMPT], _READER_TOKENS)
         checks = RecordChecks(
             CheckSettings(
                 image_root=settings.image_root or settings.coco_dataset,
@@ -245,12 +253,12 @@ class PromptStudio:
                 blind_classifier="off",
                 second_reader=settings.second_reader,
                 base_url=settings.base_url,
-                max_output_tokens=_READER_TOKENS,
-                budget_usd=self._left_for(_READERS),
+                max_output_tokens=READER_TOKENS,
+                budget_usd=self._budget.readers_limit(),
                 prices=settings.prices,
                 seed=settings.seed,
             ),
-            self.replies / _READERS,
+            self.replies / READERS,
         )
         kept: dict[str, list[TrainRecord]] = {}
         dropped: dict[str, list[Reject]] = {}
@@ -261,41 +269,6 @@ class PromptStudio:
                 dropped.setdefault(item.query_id, []).append(item)
         for opened in checks.readers:
             if opened.asked.unasked:
-                raise self._budget_spent()
+                raise self._budget.spent()
         self.warnings += [line for line in checks.warnings if line not in self.warnings]
         return kept, dropped
-
-    # Money
-
-    def _spent(self, ledger: str) -> float:
-        file = self.replies / ledger
-        if not file.is_file():
-            return 0.0
-        with Ledger(file, waits=True) as read:
-            return read.spent_usd
-
-    def _left_for(self, ledger: str) -> float | None:
-        """What this ledger may come to in all: the budget without what the others have cost. None: no budget."""
-        budget = self.settings.budget_usd
-        if budget is None:
-            return None
-        left = budget - sum(self._spent(one) for one in (LEDGER, _PROPOSALS, _READERS) if one != ledger)
-        if left <= 0:
-            raise self._budget_spent()
-        return left
-
-    def _check_affordable(self, spec: str, prompts: Sequence[str], max_output_tokens: int) -> None:
-        """Raise BudgetSpent when the most that one of the requests may cost is more than what is left."""
-        budget, price = self.settings.budget_usd, read_prices(self.settings.prices).of(spec)
-        if budget is None or price is None:  # without a price, what is asked says so
-            return
-        tokens = max(map(most_tokens, prompts)) + SCHEMA_TOKENS
-        dearest = price.most(tokens, max_output_tokens, self.settings.service_tier or "")
-        if dearest > budget - self.spent_usd() and dearest > 0:
-            raise self._budget_spent()
-
-    def _budget_spent(self) -> BudgetSpent:
-        return BudgetSpent(
-            f"budget_usd {self.settings.budget_usd:g}: {self.spent_usd():.4f} spent, too little is left for the next "
-            "requests; raise budget_usd to go on"
-        )

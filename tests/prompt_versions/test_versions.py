@@ -15,9 +15,10 @@ from dataengine_lib.prompt_versions.trials import (
     QueryOutcome,
     Trial,
     compare_trials,
+    kept_rate,
     trial_figures,
 )
-from dataengine_lib.prompt_versions.version_folder import VersionFolder
+from dataengine_lib.prompt_versions.version_folder import Accepted, VersionFolder
 from dataengine_lib.queries.prompt import load_template
 
 
@@ -70,6 +71,37 @@ def test_versions_have_a_lineage_and_stay_in_their_folder(tmp_path: Path) -> Non
             VersionFolder(tmp_path, template, template.rules)
 
 
+def test_an_acceptance_that_was_killed_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    template = RuleTemplate(load_template("v1"), QaForm())
+    folder = VersionFolder(tmp_path, template, template.rules)
+    one, two = folder.add(["Ask."], "v0", "person"), folder.add(["Skip."], "v0", "person")
+    accepted = folder.accept(one)
+    first, second = ((tmp_path / f"versions/{name}/template.j2").read_bytes() for name in ("v1", "v2"))
+    with monkeypatch.context() as killed:
+        killed.setattr(VersionFolder, "_write_accepted", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            folder.accept_found(two, one)
+    assert accepted.read_bytes() == first  # the second file is still to come
+    again = VersionFolder(tmp_path, template, template.rules)
+    assert again.accepted == two and accepted.read_bytes() == second
+    assert again.acceptance == Accepted("v2", "search", "v1")
+    accepted.unlink()
+    VersionFolder(tmp_path, template, template.rules)
+    assert accepted.read_bytes() == second
+    # a template that a person changed by hand, also to no UTF-8, stays
+    accepted.write_bytes(second + b"\xff")
+    VersionFolder(tmp_path, template, template.rules)
+    assert accepted.read_bytes() == second + b"\xff"
+    # files of earlier versions name no one; a version that is gone is no reason to start from another one
+    (tmp_path / "accepted.json").write_text('{"version": "v1"}')
+    assert VersionFolder(tmp_path, template, template.rules).acceptance == Accepted("v1", "person", "")
+    (tmp_path / "accepted.json").write_text('{"version": "v9"}')
+    with pytest.raises(
+        DataEngineError, match=r"accepted\.json: names version v9, .*restore its folder, or remove"
+    ):
+        VersionFolder(tmp_path, template, template.rules)
+
+
 def test_figures_of_a_trial_and_of_two() -> None:
     before, after = trial("v0", "seeekrwe"), trial("v1", "kkkkkrwe", None)
     figures = trial_figures(before)
@@ -77,6 +109,7 @@ def test_figures_of_a_trial_and_of_two() -> None:
     assert figures.usd_per_kept == pytest.approx(0.2) and trial_figures(after).usd_per_kept is None
     # Wilson's interval of 3 of 8, as in Newcombe 1998
     assert figures.kept_interval == pytest.approx((0.1368, 0.6943), abs=1e-3)
+    assert kept_rate(before) == "3 of 8 held-out queries (37.5 %, 95 % interval 13.7 to 69.4)"
     # a person counts before the reader
     marked = trial_figures(before, {"q6": PersonMark(False), "q4": PersonMark(True, "dull")})
     assert (marked.judged, marked.right) == (3, 2)

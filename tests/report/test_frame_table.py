@@ -1,5 +1,6 @@
 """A frame as a table: escaped, accuracies with their intervals, chips, and thumbnails where images are found."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,21 @@ def test_accuracies_stand_with_their_intervals_and_types_are_chips() -> None:
     # without its interval, an accuracy is a percentage, and the ends of another one are columns of their own
     alone = frame_table(make_frame("types", rows)[["diagnose_accuracy", "diagnose_low"]]).text
     assert '<td class="number">50.0 %</td><td class="number">0.25</td>' in alone
+
+
+def test_columns_with_one_name_are_all_shown_with_their_own_values(tmp_path: Path) -> None:
+    """As in a join of two rounds: each accuracy stands with the interval of its own round."""
+    names = ["round", "accuracy", "low", "high", "round", "accuracy", "low", "high", 1, "1", "accuracy"]
+    frame = pd.DataFrame([["a", 0.5, 0.25, 0.75, "b", 0.9, 0.8, 1.0, "x", "y", 0.1]], columns=names)
+    text = frame_table(frame).text
+    assert re.findall(r"<th [^>]*>([^<]*)<", text) == ["round", "accuracy"] * 2 + ["1", "1", "accuracy"]
+    found = re.findall(r"<td[^>]*>([^<]*)<", text)
+    assert found == ["a", "50.0 % [25.0, 75.0]", "b", "90.0 % [80.0, 100.0]", "x", "y", "10.0 %"]
+    # the image is that of the first column with its name
+    Image.new("RGB", (8, 8), "teal").save(tmp_path / "a.png")
+    frame = pd.DataFrame([["a.png", "b.png", 7]], columns=["image_path", "image_path", "n"])
+    text = frame_table(frame, image_file=lambda row: tmp_path / row["image_path"]).text
+    assert text.count("<img ") == 1 and text.count("<th ") == 2
 
 
 def test_rows_have_thumbnails_where_their_images_are_found(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from project import PROJECT_ROOT
 
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.records import Query
+from dataengine_lib.prompt_versions.rule_template import listed_rules
 from dataengine_lib.prompt_versions.trials import PersonMark
 from dataengine_lib.queries.prompt import load_template
 from dataengine_lib.steps.optimize_prompt import OptimizePromptConfig
@@ -91,6 +92,71 @@ def test_from_a_sample_to_an_accepted_version(tmp_path: Path) -> None:
     # other queries of the same version
     press(again, "more", "next", "next")
     assert again.session.number == 2 and "3 of 8" in again.place.value
+
+
+def test_what_a_person_typed_is_never_lost(tmp_path: Path) -> None:
+    made = studio(tmp_path)
+    form = form_of(made)
+    session = form.session
+    # letters that are sent one by one would come after the click that uses them
+    assert not form.why.continuous_update and not form.rules.continuous_update and form.why.disabled
+    press(form, "sample")
+    assert not form.why.disabled
+    form.why.value = "first reason"
+    press(form, "sample", "save", "discard")  # the same QA is shown
+    assert form.why.value == "first reason"
+    press(form, "next")
+    assert form.why.value == ""
+    form.why.value = "second reason"
+    press(form, "previous")
+    assert form.why.value == "first reason"
+    press(form, "wrong")
+    assert form.why.value == "second reason"
+    press(form, "right", "previous", "previous")
+    assert form.why.value == "first reason" and "marked wrong" in form.place.value
+    press(form, "unmark", "next")
+    assert form.why.value == "second reason" and "marked right" in form.place.value
+    press(form, "previous")
+    assert form.why.value == "first reason" and "marked" not in form.place.value
+    press(form, "wrong")
+    # a proposal that nobody changed may be replaced; accepted and tried is what was saved
+    press(form, "propose", "propose")
+    assert form.rules.value == session.draft_text != session.version.rules
+    for name, what in (("measure", "tried"), ("accept", "accepted")):
+        press(form, name)
+        assert "the rules shown are not those of v0; save them as a version first" in form.status.value
+        assert f"before it is {what}" in form.status.value
+    assert made.folder.accepted is None and session.held_out() == {}
+    # rules that a person edited stay through every act, also those that cannot be used
+    made.folder.add(["Ask."], "v0", "person")
+    edited = "1. Ask about what is seen.\n2. Skip."
+    for text, error in (
+        (edited, "the rules were edited; save them as a version first"),
+        (" \n", "write 1 to 30"),
+    ):
+        form.rules.value = text
+        press(form, "next", "right", "sample", "previous")
+        press(form, "propose")
+        assert error in form.status.value and form.rules.value == text
+        form.version.value = "v1"
+        assert error in form.status.value and form.rules.value == text and form.version.value == "v0"
+        press(form, "accept")
+        assert "save them as a version first" in form.status.value or error in form.status.value
+        assert form.rules.value == text and made.folder.accepted is None
+    press(form, "save")
+    assert "write 1 to 30" in form.status.value and list(made.folder.versions) == ["v0", "v1"]
+    press(form, "discard")
+    assert session.is_saved and listed_rules(form.rules.value) == session.version.rules
+    form.rules.value = edited
+    press(form, "save", "accept")
+    assert made.folder.accepted is not None and made.folder.accepted.name == "v2"
+    assert made.folder.accepted.rules == ["Ask about what is seen.", "Skip."]
+    press(form, "discard")
+    assert "nothing is to be discarded" in form.status.value
+    # figures of other settings are not compared with those of these
+    press(form, "measure")
+    assert list(session.held_out()) == ["v0", "v2"] and "95 % interval" in form.status.value
+    assert form_of(studio(tmp_path, max_output_tokens=599)).session.held_out() == {}
 
 
 def test_hostile_texts_of_data_and_models_are_escaped(tmp_path: Path) -> None:

@@ -38,7 +38,8 @@ class SecondReader:
     reader `before`, which shares it, goes first. Records that no money was left for are counted in `unasked`, and
     `stopped` says why.
 
-    Raises ParameterError when a budget is given and the model has no price, or one request may cost more.
+    Raises ParameterError when a budget is given and the model has no price, or, without a ledger yet, one request may cost
+    more.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class SecondReader:
         self.budget = Budget(budget_usd, self._price, "", self.ledger)
         # Prompts are made later, one by one; none can be cheaper than an empty one.
         cheapest = PaidRequest(key="", prompt="", subject=None, attach_image=view.attach_image)
-        self.budget.check([cheapest], settings.max_output_tokens, spec, remedy="raise it")
+        self.budget.check_cheapest(cheapest, settings.max_output_tokens, spec, remedy="raise it")
         self.before, self.unasked = before, 0
         self._used: dict[str, PaidTotal] = {}
 

@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from dataengine_lib.core.statistics import Gain
 from dataengine_lib.prompt_versions.rule_template import rules_diff
 from dataengine_lib.prompt_versions.trials import PersonMark, Trial, compare_trials, trial_figures
 from dataengine_lib.prompt_versions.version_folder import PromptVersion
@@ -20,13 +21,14 @@ def version_table(
     marks: Mapping[str, Mapping[str, PersonMark]],
     seed: int = 0,
 ) -> Html:
-    """Each version on the same held-out queries: kept, right, cost, and against the first one by a paired test.
+    """Each version on the same held-out queries: kept, right, cost, and against the first one tried, by a paired test.
 
     Shares have Wilson intervals, the difference, in points, that of a bootstrap over images; p is McNemar's exact one.
     """
     if not trials:
         return Html('<p class="empty">No version was tried on the held-out queries yet.</p>')
-    rows, first = [], None
+    rows = []
+    first: Trial | None = None
     for version in versions:
         head = (version.name, version.parent or "–", version.by)
         trial = trials.get(version.name)
@@ -52,7 +54,14 @@ def version_table(
     return table(
         rows,
         [
-            *("version", "from", "by", "kept", "kept, minus the first", "McNemar's p"),
+            *(
+                "version",
+                "from",
+                "by",
+                "kept",
+                f"kept, minus {first.version if first else ''}",
+                "McNemar's p",
+            ),
             *("right, of those judged", "cost", "per kept QA"),
         ],
         f"{len(next(iter(trials.values())).outcomes)} held-out queries, with 95 % intervals; p is not corrected",
@@ -60,14 +69,17 @@ def version_table(
 
 
 def round_table(rounds: Sequence[Any]) -> Html:
-    """The rounds of the automatic mode: the queries with a kept QA before and after, and what became of each version."""
+    """The rounds of the automatic mode: the queries with a kept QA before and after, and what became of each version.
+
+    The difference is in points, with the interval of a bootstrap over images.
+    """
     rows = [
         (
             row.round,
             row.parent,
             row.version or "–",
-            _before_after(row.sample, row.sample_size),
-            _before_after(row.holdout),
+            _before_after(row.sample, row.sample_gain),
+            _before_after(row.holdout, row.holdout_gain),
             row.outcome,
             row.why,
         )
@@ -82,7 +94,7 @@ def round_table(rounds: Sequence[Any]) -> Html:
         "what came of it",
         "why",
     ]
-    return table(rows, head, "before → after")
+    return table(rows, head, "before → after, and the difference in points with its 95 % interval")
 
 
 def diff_html(before: Sequence[str], after: Sequence[str], names: tuple[str, str] = ("", "")) -> Html:
@@ -113,8 +125,11 @@ def lineage_html(versions: Sequence[PromptVersion], folder: Path) -> Html:
     return Html(f"{''.join(steps)}{whole}{only}<p>The versions lie in {escaped(folder)}.</p>")
 
 
-def _before_after(pair: tuple[int, int] | None, total: int = 0) -> Figure:
-    return Figure("–" if pair is None else f"{pair[0]} → {pair[1]}{f' of {total}' if total else ''}")
+def _before_after(pair: tuple[int, int] | None, gain: Gain | None) -> Figure:
+    if pair is None or gain is None:
+        return Figure("–")
+    difference = points(gain.gain, gain.low, gain.high)
+    return Figure(f"{pair[0]} → {pair[1]} of {gain.questions}: {difference.text}", difference.bar)
 
 
 def _of(share: Figure, number: int) -> Figure:

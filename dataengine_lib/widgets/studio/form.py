@@ -6,7 +6,7 @@ from typing import Any
 
 from dataengine_lib.curation.candidates import Reject
 from dataengine_lib.errors import DataEngineError, ParameterError
-from dataengine_lib.prompt_versions.trials import QueryOutcome
+from dataengine_lib.prompt_versions.trials import QueryOutcome, kept_rate
 from dataengine_lib.report.prompt_studio.tables import diff_html, version_table
 from dataengine_lib.report.tables import displayed, escaped
 from dataengine_lib.widgets.keys import KEYS
@@ -16,7 +16,9 @@ from dataengine_lib.widgets.review.images import images_below
 from dataengine_lib.widgets.review.queue import ReviewItem
 from dataengine_lib.widgets.studio.session import StudioSession
 
-_HELP = "Keys, after a click on the image: A right, R wrong, U take the mark back, ← →."
+_HELP = "Keys, after a click on the image, or Esc in a field: A right, R wrong, U take the mark back, ← →."
+# sent once, when the field is left: letters that wait for the kernel would come after the click that uses them
+_FIELD: dict[str, Any] = {"continuous_update": False, "style": {"description_width": "initial"}}
 
 
 class StudioForm:
@@ -30,6 +32,9 @@ class StudioForm:
         self.read_image = images_below(settings.image_root or settings.coco_dataset)
         self._busy = False  # fields are being filled, which is no act of a person
         self._shown: QueryOutcome | None = None  # whose image is shown
+        self._why_of: tuple[str, str] | None = None  # version and query whose reason the field holds
+        self._unsaved_why: dict[tuple[str, str], str] = {}  # reasons that are in no mark
+        self._filled_rules = ""  # what the field of rules was filled with
         self.image, self.texts, self.place = w.HTML(), w.HTML(), w.HTML()
         self.diff, self.table, self.status = w.HTML(), w.HTML(), w.HTML()
         self.version = w.Dropdown(description="version", **narrow_field())
@@ -38,15 +43,10 @@ class StudioForm:
             description="why",
             placeholder="what is wrong, for the teacher of rules",
             layout=w.Layout(width="auto"),
-            style={"description_width": "initial"},
+            **_FIELD,
         )
-        self.rules = w.Textarea(
-            description="rules",
-            rows=12,
-            continuous_update=False,
-            layout=w.Layout(width="auto"),
-            style={"description_width": "initial"},
-        )
+        self.why.observe(lambda _: self._keep_why(), names="value")
+        self.rules = w.Textarea(description="rules", rows=12, layout=w.Layout(width="auto"), **_FIELD)
         self.rules.observe(lambda _: self._act(self._edit), names="value")
         self.buttons: dict[str, Any] = {}
         asked = self._row(
@@ -65,10 +65,11 @@ class StudioForm:
         )
         revised = self._row(
             w,
-            ("propose", "Propose rules", "", "info", session.propose),
-            ("save", "Save as a version", "", "warning", self._save),
-            ("measure", "Try on held-out queries", "", "info", self._measure),
-            ("accept", "Accept version", "", "success", session.accept),
+            ("propose", "Propose rules", "", "info", partial(self._with_rules, session.propose)),
+            ("save", "Save as a version", "", "warning", partial(self._with_rules, self._save)),
+            ("discard", "Discard changes", "", "", self._discard),
+            ("measure", "Try on held-out queries", "", "info", partial(self._with_rules, self._measure)),
+            ("accept", "Accept version", "", "success", partial(self._with_rules, session.accept)),
         )
         # side by side where there is room, one above the other on a narrow screen
         left = w.VBox([self.image], layout=w.Layout(flex="2 1 300px", min_width="0"))
@@ -99,15 +100,24 @@ class StudioForm:
     # What is shown
 
     def show(self, message: str = "") -> None:
-        """Fill everything from the session; the image is read only where it is another one's."""
+        """Fill everything from the session, but no field whose text a person may have changed since.
+
+        The image is read only where it is another one's.
+        """
         session, outcome, mark = self.session, self.session.outcome, self.session.mark
         self._busy = True
         try:
             folder = session.studio.folder
             self.version.options = list(folder.versions)
             self.version.value = session.version.name
-            self.rules.value = session.draft_text
-            self.why.value = mark.why if mark else ""
+            if session.draft_text != self._filled_rules:
+                self.rules.value = self._filled_rules = session.draft_text
+            query = (session.version.name, outcome.query_id) if outcome else None
+            if query != self._why_of:
+                self._why_of = query
+                saved = mark.why if mark else ""
+                self.why.value = self._unsaved_why.get(query, saved) if query else ""
+            self.why.disabled = outcome is None
         finally:
             self._busy = False
         if outcome is None:
@@ -124,15 +134,19 @@ class StudioForm:
         self._shown = outcome
         for name in ("right", "wrong", "unmark", "previous", "next", "propose"):
             self.buttons[name].disabled = outcome is None
-        changes = session.draft != session.version.rules
         names = (session.version.name, "draft")
         diff = diff_html(session.version.rules, session.draft, names)
-        self.diff.value = displayed(f'<div class="dataengine-card">{diff.text}</div>') if changes else ""
+        self.diff.value = (
+            displayed(f'<div class="dataengine-card">{diff.text}</div>') if not session.is_saved else ""
+        )
         marks = {name: folder.marks(name) for name in folder.versions}
         seed = session.studio.settings.seed
         held_out = version_table(folder.versions.values(), session.held_out(), marks, seed)
         self.table.value = displayed(held_out.text)
-        self.status.value = f'<p class="dataengine-card">{escaped(message)}</p>'
+        self._say(message)
+
+    def _say(self, message: str) -> None:
+        self.status.value = displayed(f'<p class="dataengine-card">{escaped(message)}</p>')
 
     def _show_outcome(self, outcome: QueryOutcome) -> None:
         reject = outcome.reject
@@ -156,21 +170,36 @@ class StudioForm:
         """Do it and show the result; an error changes nothing but the line that says so."""
         if self._busy:
             return
-        self.status.value = "<p>…</p>"  # the teacher may take a while
+        self._say("…")  # the teacher may take a while
         try:
             message = act()
         except DataEngineError as error:
-            self.status.value = f"<p>⚠ {escaped(error)}</p>"
+            self._busy = True
+            self.version.value = self.session.version.name
+            self._busy = False
+            self._say(f"⚠ {error}")
             return
         self.show(message or "")
 
-    def _choose(self) -> str:
-        self.session.choose(self.version.value)
-        return ""
+    def _with_rules(self, act: Callable[[], str | None]) -> str | None:
+        """Do it with the rules that the field holds; wrong ones stay there, and the error says what to correct."""
+        if self.rules.value != self._filled_rules:
+            self._edit()
+        return act()
+
+    def _choose(self) -> str | None:
+        return self._with_rules(lambda: self.session.choose(self.version.value))
+
+    def _keep_why(self) -> None:
+        if not self._busy and self._why_of is not None:
+            self._unsaved_why[self._why_of] = self.why.value
 
     def _sample(self) -> str:
         trial = self.session.sample()
-        return f"{trial.kept} of {len(trial.outcomes)} QAs pass the checks. Mark what is wrong, and why."
+        name = self.session.version.name
+        return (
+            f"{name}: {trial.kept} of {len(trial.outcomes)} QAs pass the checks. Mark what is wrong, and why."
+        )
 
     def _more(self) -> str:
         self.session.sample(self.session.number + 1)
@@ -183,11 +212,23 @@ class StudioForm:
         if wrong and not self.why.value.strip():
             raise ParameterError("write why it is wrong: the teacher of rules reads it")
         self.session.write_mark(wrong, self.why.value if wrong else "")
+        assert self._why_of is not None
+        if wrong:
+            self._unsaved_why.pop(self._why_of, None)
+        else:  # a reason that is in no mark stays for when this QA is shown once more
+            self._unsaved_why[self._why_of] = self.why.value
         return "" if wrong is None or self.session.go(1) else "This is the last one of the sample."
 
     def _edit(self) -> str:
         self.session.edit(self.rules.value)
         return ""
+
+    def _discard(self) -> str:
+        if self.session.is_saved and self.rules.value == self._filled_rules:
+            return f"These are the rules of {self.session.version.name}; nothing is to be discarded."
+        self.session.discard()
+        self._filled_rules = ""  # so that the field is filled, also in place of rules that cannot be used
+        return f"The rules are those of {self.session.version.name} again."
 
     def _save(self) -> str:
         version = self.session.save()
@@ -195,4 +236,4 @@ class StudioForm:
 
     def _measure(self) -> str:
         trial = self.session.measure()
-        return f"{trial.kept} of {len(trial.outcomes)} held-out queries give a kept QA."
+        return f"{self.session.version.name}: {kept_rate(trial)} give a kept QA."

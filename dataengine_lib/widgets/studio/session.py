@@ -16,7 +16,7 @@ class StudioSession:
     """A version at a time, and a sample of its QAs of which one is looked at; marks are written at once.
 
     `draft` are the rules that are to become the next version: those of the version, as proposed or as a person wrote them.
-    Raises DataEngineError where a step does.
+    What a person wrote is never dropped by another act. Raises DataEngineError where a step does.
     """
 
     def __init__(self, studio: PromptStudio) -> None:
@@ -37,8 +37,17 @@ class StudioSession:
         """What the person said of it."""
         return self.marks.get(self.outcome.query_id) if self.outcome else None
 
+    @property
+    def is_saved(self) -> bool:
+        """Whether the draft is the version's own list of rules."""
+        return self.draft == self.version.rules
+
     def choose(self, name: str) -> None:
-        """Go to another version; a draft that was not saved is dropped."""
+        """Go to another version. Raises ParameterError where a person's rules would be lost."""
+        self._check_no_edit("another version is shown")
+        self._show_version(name)
+
+    def _show_version(self, name: str) -> None:
         self.version = self.studio.folder.versions[name]
         self.draft, self.proposal, self.place = list(self.version.rules), Proposal([]), 0
         self.marks, self.trial = self.studio.folder.marks(name), self._known_sample()
@@ -71,6 +80,7 @@ class StudioSession:
         """Have the teacher propose better rules by the marks of the sample; returns why, or why there are none."""
         if self.trial is None:
             raise ParameterError("nothing is marked yet; ask for QAs first")
+        self._check_no_edit("others are proposed")
         proposal = self.studio.propose(self.version, self.trial)
         if proposal is None:
             return "Nothing in this sample is marked, by checks or by you."
@@ -88,6 +98,24 @@ class StudioSession:
             )
         self.draft = rules
 
+    def discard(self) -> None:
+        """Drop the draft: the rules are those of the version once more."""
+        self.draft, self.proposal = list(self.version.rules), Proposal([])
+
+    def _check_no_edit(self, what: str) -> None:
+        # a proposal that nobody changed is in the ledger, and costs nothing when it is asked for once more
+        if not self.is_saved and self.draft != self.proposal.rules:
+            raise ParameterError(
+                f"the rules were edited; save them as a version first, or discard the changes, before {what}"
+            )
+
+    def _check_saved(self, what: str) -> None:
+        if not self.is_saved:
+            raise ParameterError(
+                f"the rules shown are not those of {self.version.name}; save them as a version first, or discard the "
+                f"changes, before {what}"
+            )
+
     @property
     def draft_text(self) -> str:
         """The draft as a person edits it."""
@@ -95,7 +123,7 @@ class StudioSession:
 
     def save(self) -> PromptVersion:
         """Make the draft a version with this one as its parent, and go to it."""
-        if self.draft == self.version.rules:
+        if self.is_saved:
             raise ParameterError(f"these are the rules of {self.version.name}; change one first")
         proposed = self.draft == self.proposal.rules
         version = self.studio.folder.add(
@@ -104,27 +132,39 @@ class StudioSession:
             "teacher" if proposed else "person",
             self.proposal.why if proposed else "",
         )
-        self.choose(version.name)
+        self._show_version(version.name)
         return version
 
     def measure(self) -> Trial:
-        """Try the version on the held-out queries, and the first one with which it is compared."""
+        """Try the version on the held-out queries, and the first one with which it is compared.
+
+        Raises ParameterError where the draft is not saved: it is not what would be tried.
+        """
+        self._check_saved("it is tried")
         self.studio.trial(self.studio.folder.first, self.studio.holdout, HELD_OUT)
         return self.studio.trial(self.version, self.studio.holdout, HELD_OUT)
 
     def accept(self) -> str:
-        """Make the version the accepted one; returns how step 2 reads it."""
+        """Make the version the accepted one; returns how step 2 reads it.
+
+        Raises ParameterError where the draft is not saved: it is not what would be accepted.
+        """
+        self._check_saved("it is accepted")
         file = self.studio.folder.accept(self.version)
         return f"{self.version.name} is accepted. Step 2 reads it with construct_queries.template: {file}"
 
     def held_out(self) -> dict[str, Trial]:
         """What is known of the versions on the held-out queries, by their names."""
-        folder = self.studio.folder
-        found = {name: folder.trial(name, HELD_OUT) for name in folder.versions}
+        studio = self.studio
+        found = {
+            name: studio.known_trial(version, studio.holdout, HELD_OUT)
+            for name, version in studio.folder.versions.items()
+        }
         return {name: trial for name, trial in found.items() if trial is not None}
 
     def _known_sample(self) -> Trial | None:
-        return self.studio.folder.trial(self.version.name, _sample_name(self.number))
+        queries = self.studio.sample(self.number - 1)
+        return self.studio.known_trial(self.version, queries, _sample_name(self.number))
 
 
 def _sample_name(number: int) -> str:

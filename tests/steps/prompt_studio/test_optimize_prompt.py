@@ -102,6 +102,42 @@ def test_a_spoiled_prompt_is_repaired_beyond_its_interval(queries: Path, tmp_pat
     assert "p < 0.0001" in " ".join(result.conclusion())
 
 
+def test_it_starts_from_the_accepted_version_and_keeps_it_without_proof(
+    queries: Path, tmp_path: Path
+) -> None:
+    """A person's choice is replaced only by a version that the paired test calls better."""
+    given = {"sample": 8, "holdout": 16, "rounds": 2}
+    by_hand = PromptStudio(config(queries, tmp_path / "out", **given))
+    whole = by_hand.folder.add(by_hand.template.rules, "v0", "person")
+    by_hand.folder.accept(whole)
+    accepted = {name: content for name, content in files(tmp_path / "out").items() if "accepted" in name}
+    assert len(accepted) == 2
+    result = optimize_prompt(config(queries, tmp_path / "out", **given))
+    assert result.start == whole and result.accepted == whole and next(iter(result.trials)) == "v1"
+    assert all(row.parent == "v1" for row in result.rounds)
+    assert accepted.items() <= files(tmp_path / "out").items()
+    sentences = result.conclusion()
+    assert sentences[0] == "The search started from v1, which had been accepted."
+    assert re.search(r"v1, which .* \d+ of 16 held-out queries \(.* 95 % interval .*\)\.$", sentences[1])
+    # a better version that a test of eight queries cannot tell from chance is not accepted
+    few = optimize_prompt(config(queries, tmp_path / "few", sample=12, holdout=8, rounds=2))
+    assert few.best.name != "v0" and few.accepted == few.start == few.studio.folder.first
+    assert few.p_value is not None and few.p_value > 0.05
+    shown = " ".join(few.conclusion())
+    assert "started from v0, the first version" in shown and "so the gain may be chance" in shown
+    assert f"{few.best.name} is not accepted: the paired test does not call it better than v0" in shown
+    # the accepted one of a search is where a person goes on, and not where the same search starts when it goes on
+    one = optimize_prompt(config(queries, tmp_path / "more", sample=12, holdout=40, rounds=2))
+    assert one.accepted == one.best != one.start
+    more = optimize_prompt(config(queries, tmp_path / "more", sample=12, holdout=40, rounds=3))
+    at_once = optimize_prompt(config(queries, tmp_path / "at_once", sample=12, holdout=40, rounds=3))
+    assert more.rounds == at_once.rounds and more.start == one.start
+    before, after = more.rounds[0].holdout or (0, 0)
+    gain = more.rounds[0].holdout_gain
+    assert gain is not None and gain.low <= gain.gain <= gain.high
+    assert gain.gain == pytest.approx((after - before) / 40)
+
+
 def test_a_run_that_was_killed_goes_on_and_nothing_is_asked_twice(
     queries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +213,28 @@ def test_the_budget_ends_it_and_a_higher_one_goes_on(
         # too little for the first queries: nothing is accepted
         poor = optimize_prompt(config(queries, tmp_path / "poor", budget_usd=1e-6, **given))
         assert poor.trials == {} and poor.template is None and poor.conclusion()[0] == "Nothing was tried."
+        # a run that was killed behind its last reply, before it wrote what came of it: all of it lies in the ledgers
+        read = {**given, "second_reader": "openai:playground", "rounds": 1}
+        paid = optimize_prompt(config(queries, tmp_path / "paid", **read))
+        written = files(tmp_path / "paid")
+        for file in (tmp_path / "paid").rglob("*.json"):
+            if file.name.startswith(("holdout", "sample", "search", "accepted")):
+                file.unlink()
+        server.requests.clear()
+        once_more = optimize_prompt(config(queries, tmp_path / "paid", budget_usd=1e-6, **read))
+        assert server.requests == [] and not once_more.stopped and once_more.rounds == paid.rounds
+        assert files(tmp_path / "paid") == written and once_more.studio.spent_usd() > 1e-6
+        # one reader's reply that is missing costs money again, and there is none
+        ledger = tmp_path / "paid/replies/readers_ledger.jsonl"
+        rows = ledger.read_text().splitlines(keepends=True)
+        ledger.write_text(
+            "".join(row for row in rows if json.loads(row).get("key") != json.loads(rows[-1])["key"])
+        )
+        for file in (tmp_path / "paid").glob("versions/*/*.json"):
+            if file.name.startswith(("holdout", "sample")):
+                file.unlink()
+        missing = optimize_prompt(config(queries, tmp_path / "paid", budget_usd=1e-6, **read))
+        assert server.requests == [] and "raise budget_usd" in missing.stopped
         cost = free.trials["v0"].cost_usd
         assert cost and trial_figures(free.trials["v0"]).usd_per_kept == cost / free.trials["v0"].kept
 
