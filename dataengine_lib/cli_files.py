@@ -235,7 +235,7 @@ def _bundle(
     ] = None,
     max_mb: Annotated[
         float | None,
-        typer.Option("--max-mb", metavar="N", min=0, help="reduce pictures, then galleries, to at most N MB"),
+        typer.Option("--max-mb", metavar="N", min=0, help="reduce pictures and galleries to at most N MB"),
     ] = None,
 ) -> None:
     """Write a report as one file to send: its pages and their data, links whole, without paths of this machine."""

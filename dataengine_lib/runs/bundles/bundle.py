@@ -61,7 +61,7 @@ def bundle(folder: Path, output: Path, *, data: bool = True, max_mb: float | Non
     A zip has the pages, the data files that they link to (unless `data` is false) and `bundle.json`: SHA-256 and bytes
     of each file, every step's parameters, versions, and what was left out. Links to what is not in it are texts. Paths of
     the machine and secrets of the environment are replaced in pages; a data file that has one is left out. The same
-    report gives the same bytes. Where it would be larger than `max_mb` (millions of bytes), pictures are reduced, then
+    report gives the same bytes. Where it would be larger than `max_mb` (millions of bytes), pictures are reduced and
     galleries cut to their first cards. Raises ParameterError for a folder without a report, for another suffix, and
     where `max_mb` is too little.
     """

@@ -8,9 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataengine_lib.images.decode import decode_image
 from dataengine_lib.report.galleries.page import with_fewer_cards
 
-# Pixels of the longer side and the quality, the best first; then cards of a gallery.
-_PICTURE_SIZES = ((224, 65), (160, 55), (128, 50), (96, 45))
-_CARD_NUMBERS = (400, 200, 100, 50)
+# Pixels of the longer side and the quality of pictures, and cards of a gallery (0: all), the best first. Pictures that show
+# nothing any more are of less use than few cards, so the smallest pictures come last.
+_STEPS = (
+    *((224, 65, 0), (160, 55, 0)),
+    *((160, 55, 400), (160, 55, 200), (160, 55, 100), (160, 55, 50)),
+    *((128, 50, 50), (96, 45, 50)),
+)
 
 # The base64 of a WebP file ("RIFF…") or a JPEG file, in an element or in a gallery's data: "UklGRiQAAABXRUJQVlA4…"
 _PICTURE = re.compile(r"(?:UklGR|/9j/)[A-Za-z0-9+/]{100,}={0,2}")
@@ -18,12 +22,15 @@ _PICTURE = re.compile(r"(?:UklGR|/9j/)[A-Za-z0-9+/]{100,}={0,2}")
 
 def smaller_pages(pages: Mapping[str, str]) -> Iterator[tuple[dict[str, str], int, int]]:
     """The pages ever smaller: (texts, pixels of a picture's longer side, cards of a gallery or 0 for all of them)."""
-    reduced, side = dict(pages), 0
-    for side, quality in _PICTURE_SIZES:
-        reduced = _with_smaller_pictures(pages, side, quality)
-        yield reduced, side, 0
-    for most in _CARD_NUMBERS:
-        yield {name: with_fewer_cards(text, most) for name, text in reduced.items()}, side, most
+    reduced, reduced_to = dict(pages), 0
+    for side, quality, most in _STEPS:
+        if side != reduced_to:
+            reduced, reduced_to = _with_smaller_pictures(pages, side, quality), side
+        yield (
+            {name: with_fewer_cards(text, most) if most else text for name, text in reduced.items()},
+            side,
+            most,
+        )
 
 
 def _with_smaller_pictures(pages: Mapping[str, str], side: int, quality: int) -> dict[str, str]:
