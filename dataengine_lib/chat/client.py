@@ -12,12 +12,14 @@ from dataengine_lib.chat.completion import read_completion
 from dataengine_lib.chat.endpoint import Server, on_loopback
 from dataengine_lib.chat.error_body import ErrorBody, ErrorReply
 from dataengine_lib.chat.rate_control import RateControl
-from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop
+from dataengine_lib.chat.reply import AskFailed, MayRetry, NotOffered, Reply, TeacherStop
 from dataengine_lib.chat.request_format import (
+    LogprobsOf,
     RequestFormat,
     breaks_schema,
     estimated_tokens,
     is_about_logprobs,
+    is_not_offered,
     may_refuse_schema,
     refuses_schema,
 )
@@ -112,16 +114,16 @@ class ChatClient:
         schema: dict[str, Any] | None = None,
         max_output_tokens: int | None = None,
         may_retry: MayRetry | None = None,
-        logprobs: bool = False,
+        logprobs_of: LogprobsOf = "",
     ) -> Reply:
         """The model's reply to `messages`, held to a strict JSON `schema` where the server can do that.
 
         Retries after connection errors, 408, 409, 429, 5xx and responses that are no chat completion, after a random
         pause that grows or the time of the server's Retry-After. A server that refuses the schema or a setting is
         asked at once without it; `Reply.structured` says whether the schema was used. `max_output_tokens` overrides
-        the client's own limit. With `logprobs`, and no schema, the reply lists the most probable first tokens; a server
-        that refuses that many is asked for fewer. `may_retry` is called before the retry of an attempt that got no
-        response at all, which may be billed.
+        the client's own limit. With `logprobs_of`, and no schema, the reply lists these tokens; a server that refuses
+        so many first tokens is asked for fewer, and one that gives none of the prompt raises NotOffered. `may_retry` is
+        called before the retry of an attempt that got no response at all, which may be billed.
 
         Raises AskFailed if this request fails, TeacherStop if every other one would fail too.
         """
@@ -129,11 +131,9 @@ class ChatClient:
         while True:
             attempt += 1
             try:
-                if logprobs:
-                    reply, structured = (
-                        await self._send(messages, None, max_output_tokens, logprobs=True),
-                        False,
-                    )
+                if logprobs_of:
+                    reply = await self._send(messages, None, max_output_tokens, logprobs_of)
+                    structured = False
                 else:
                     reply, structured = await self._with_schema(messages, schema, max_output_tokens)
                 return msgspec.structs.replace(reply, attempts=attempt, structured=structured)
@@ -200,26 +200,33 @@ class ChatClient:
         messages: list[dict[str, Any]],
         schema: dict[str, Any] | None,
         max_output_tokens: int | None,
-        *,
-        logprobs: bool = False,
+        logprobs_of: LogprobsOf = "",
     ) -> Reply:
         """The server's reply; settings that it refuses are left out, now and in all later requests."""
         # The loop ends, since each refusal drops, renames or lowers a setting for good.
         while True:
             settings = {**self.format.settings, "top_logprobs": self.format.top_logprobs}
             try:
-                body = self.format.body(messages, schema, max_output_tokens, logprobs=logprobs)
+                body = self.format.body(messages, schema, max_output_tokens, logprobs_of=logprobs_of)
                 return await self._post(body)
             except (openai.APIStatusError, ErrorReply) as error:
                 # Another request may have learned of the refusal meanwhile: then the settings have changed already.
                 if {**self.format.settings, "top_logprobs": self.format.top_logprobs} != settings:
                     continue
                 read = self.read_error(error)
-                if logprobs and is_about_logprobs(read):
+                if logprobs_of == "first_token" and is_about_logprobs(read):
                     if not self.format.list_fewer(read):
                         self._stop(f"{self.where}: gives no log-probabilities ({read}); set rank to generate")
                 elif not self.format.leave_out(read):
+                    if is_not_offered(read, logprobs_of) and not self._is_fatal(read):
+                        raise NotOffered(str(read), teacher_at_fault=False) from None
                     raise
+
+    def _is_fatal(self, error: ErrorBody) -> bool:
+        """Whether the error meets every request, or is a content filter's; a call that is missing meets this kind alone."""
+        if is_declined(error):
+            return True
+        return error.status not in (404, 405, 410) and fatal_error(error, self.where, self.model) is not None
 
     def _stop(self, problem: str) -> NoReturn:
         """Let no other request through, and raise TeacherStop."""
@@ -235,9 +242,13 @@ class ChatClient:
             # The SDK's timeout is for each chunk of the response, this one for the whole of it.
             async with asyncio.timeout(self.timeout_s):
                 response = await self.client.post(
-                    "/chat/completions", content=msgspec.json.encode(body), cast_to=httpx2.Response
+                    "/completions" if "prompt" in body else "/chat/completions",
+                    content=msgspec.json.encode(body),
+                    cast_to=httpx2.Response,
                 )
-            reply = read_completion(response.content)
+            reply = read_completion(
+                response.content, of_prompt=bool(body.keys() & {"echo", "prompt_logprobs"})
+            )
         except openai.APIStatusError as error:
             rate_control.read_limits(error.response.headers)
             self._on_refused(error.status_code, entered, asked_wait(error))

@@ -3,7 +3,7 @@
 import json
 import math
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -17,9 +17,10 @@ _TEXT_PARTS = ("text", "output_text")  # types of content parts; the second one 
 _THOUGHTS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "reasoning_details")
 
 
-def read_completion(content: bytes | dict[str, Any]) -> Reply:
+def read_completion(content: bytes | dict[str, Any], *, of_prompt: bool = False) -> Reply:
     """The reply in a chat completion. Fields of an unexpected type are ignored: the reply was paid for and is kept.
 
+    With `of_prompt`, log-probabilities in the form of text completions are those of a prompt that is repeated.
     Raises ErrorReply when it is an error, or holds no reply. Source of the fields: OpenAI's API reference, "Chat
     completions"; `input_tokens` and `output_tokens` are the names of its Responses API, which some servers use here.
     """
@@ -65,7 +66,8 @@ def read_completion(content: bytes | dict[str, Any]) -> Reply:
         # Through msgspec and back: NaN, which JSON files cannot hold, becomes null.
         usage=msgspec.json.decode(msgspec.json.encode(usage)),
         problem=_problem(end, reason, text, message, failure, _thought_tokens(usage)),
-        top_logprobs=_top_logprobs(first.get("logprobs")),
+        top_logprobs=[] if of_prompt else _top_logprobs(first.get("logprobs")),
+        prompt_logprobs=_prompt_logprobs(body, first) if of_prompt else [],
     )
 
 
@@ -184,10 +186,44 @@ def _top_logprobs(value: Any) -> list[tuple[str, float]]:
         pairs = list(first.items())
     found: dict[str, float] = {}
     for token, logprob in pairs:
-        if isinstance(token, str) and isinstance(logprob, int | float) and not math.isnan(logprob):
-            # a sum of rounded probabilities may be above 1, and -inf is no JSON
-            found.setdefault(_text(token), max(-9999.0, min(0.0, float(logprob))))
+        if isinstance(token, str) and _is_number(logprob):
+            found.setdefault(_text(token), _bounded(logprob))
     return sorted(found.items(), key=lambda pair: -pair[1])
+
+
+def _prompt_logprobs(body: dict[str, Any], choice: dict[str, Any]) -> list[tuple[str, float]]:
+    """The tokens of the prompt, then those that were generated where they are listed too; empty without a list.
+
+    vLLM: {"prompt_logprobs": [null, {"315": {"logprob": -1.2, "rank": 3, "decoded_token": " of"}}]}, one token at a
+    place where no others are asked for. `echo` of text completions: {"tokens": ["The", " cat"], "token_logprobs":
+    [null, -1.2]}. The first token has no probability and is left out; so is a list that lacks one of another token.
+    """
+    listed = body.get("prompt_logprobs") or choice.get("prompt_logprobs")
+    pairs: list[tuple[Any, Any]] = []
+    if isinstance(listed, list):
+        for place in listed[1:]:
+            entry = next(iter(place.values()), None) if isinstance(place, dict) else None
+            entry = entry if isinstance(entry, dict) else {}
+            pairs.append((entry.get("decoded_token"), entry.get("logprob")))
+    else:
+        echoed = choice.get("logprobs")
+        echoed = echoed if isinstance(echoed, dict) else {}
+        tokens, logprobs = echoed.get("tokens"), echoed.get("token_logprobs")
+        if isinstance(tokens, list) and isinstance(logprobs, list) and len(tokens) == len(logprobs):
+            # a list without a place for the first token is one of generated tokens
+            pairs = [*zip(tokens, logprobs, strict=True)][1:] if logprobs[:1] == [None] else []
+    if not all(isinstance(token, str) and _is_number(logprob) for token, logprob in pairs):
+        return []
+    return [(_text(token), _bounded(logprob)) for token, logprob in pairs]
+
+
+def _is_number(logprob: Any) -> TypeGuard[float]:
+    return isinstance(logprob, int | float) and not math.isnan(logprob)
+
+
+def _bounded(logprob: float) -> float:
+    # a sum of rounded probabilities may be above 1, and -inf is no JSON
+    return max(-9999.0, min(0.0, float(logprob)))
 
 
 def _token_count(usage: dict[str, Any], *names: str) -> int:

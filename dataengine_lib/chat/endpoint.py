@@ -106,4 +106,5 @@ class Server:
             usage=mask.masked_value(reply.usage),
             problem=self.shown(reply.problem),
             top_logprobs=[(mask.masked(token), logprob) for token, logprob in reply.top_logprobs],
+            prompt_logprobs=[(mask.masked(token), logprob) for token, logprob in reply.prompt_logprobs],
         )

@@ -25,7 +25,8 @@ class PaidReply(msgspec.Struct, kw_only=True, omit_defaults=True):
     None where no price was known, and in files of versions that wrote none. `problem` says why a reply is no answer.
 
     `most_usd` is the most that a reply without token counts may have cost; its `usd` is unknown. `top_logprobs` are the
-    most probable first tokens with their log-probabilities, where they were asked for.
+    most probable first tokens with their log-probabilities, where they were asked for. `prompt_logprobs` are those of the
+    prompt's last tokens, of an option that was scored behind the question.
 
     Five kinds of rows are no replies: `finished` (a time) says that a run had sent every request by then,
     `lost_usd` what requests for `key` that got no reply may have cost (the server may bill them), and `question_type`
@@ -57,6 +58,7 @@ class PaidReply(msgspec.Struct, kw_only=True, omit_defaults=True):
     released: str = ""
     most_usd: float = 0.0
     top_logprobs: list[tuple[str, float]] = []
+    prompt_logprobs: list[tuple[str, float]] = []
 
 
 class LedgerRow(PaidReply, kw_only=True, omit_defaults=True):
@@ -106,11 +108,12 @@ class PaidTotal(msgspec.Struct):
     closed: bool = False
     problem: str = ""
     top_logprobs: list[tuple[str, float]] = []
+    prompt_logprobs: list[tuple[str, float]] = []
 
     @property
     def failed(self) -> bool:
         """Whether no reply is an answer of the model at all."""
-        return is_no_answer(self.finish_reason, self.top_logprobs)
+        return is_no_answer(self.finish_reason, self.top_logprobs or self.prompt_logprobs)
 
     def add(self, row: PaidReply, usd: float | None) -> None:
         """Count one more reply that cost `usd`."""
@@ -118,7 +121,8 @@ class PaidTotal(msgspec.Struct):
         end = reply_end(row.finish_reason, row.text)
         if not self.replies or end == "stop" or self.finish_reason != "stop":
             self.text, self.finish_reason, self.structured = row.text, end, row.structured
-            self.problem, self.top_logprobs = row.problem, row.top_logprobs
+            self.problem = row.problem
+            self.top_logprobs, self.prompt_logprobs = row.top_logprobs, row.prompt_logprobs
         self.max_output_tokens = max(self.max_output_tokens, row.max_output_tokens)
         self.request_id, self.closed = row.request_id, False
         self.replies += 1

@@ -51,9 +51,9 @@ def reply_end(finish_reason: str, text: str) -> str:
     return "refusal" if reason == "refusal" else "error"
 
 
-def is_no_answer(end: str, top_logprobs: Sequence[tuple[str, float]]) -> bool:
+def is_no_answer(end: str, logprobs: Sequence[tuple[str, float]]) -> bool:
     """Whether a reply that ended so (see `reply_end`) is no answer: empty without probabilities, or ended by an error."""
-    return end == "error" or (end == "empty" and not top_logprobs)
+    return end == "error" or (end == "empty" and not logprobs)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -63,7 +63,8 @@ class Reply(msgspec.Struct, frozen=True):
     counts. `attempts` is how many requests it took, `seconds` the time of the last one. `structured` says that the
     server accepted the JSON schema that was sent along. `service_tier` is the one that the server names, or `default`
     where it refuses such a setting: it may serve a request at another tier, and price, than was asked for.
-    `top_logprobs` are the most probable first tokens with their log-probabilities, where they were asked for.
+    `top_logprobs` are the most probable first tokens with their log-probabilities, where they were asked for, and
+    `prompt_logprobs` the tokens of the prompt, without the first one, with theirs.
     """
 
     text: str
@@ -81,11 +82,12 @@ class Reply(msgspec.Struct, frozen=True):
     service_tier: str = ""
     problem: str = ""
     top_logprobs: list[tuple[str, float]] = []
+    prompt_logprobs: list[tuple[str, float]] = []
 
     @property
     def failed(self) -> bool:
         """Whether it is no answer of the model at all."""
-        return is_no_answer(self.finish_reason, self.top_logprobs)
+        return is_no_answer(self.finish_reason, self.top_logprobs or self.prompt_logprobs)
 
     @property
     def has_token_counts(self) -> bool:
@@ -118,6 +120,10 @@ class AskFailed(DataEngineError):
 
 class UnusableReply(AskFailed):
     """Replies came, and were paid for, but none of them is an answer: empty, or ended by an error."""
+
+
+class NotOffered(AskFailed):
+    """The server refused what was asked for as a whole, such as log-probabilities of the prompt; it is not billed."""
 
 
 class TeacherStop(DataEngineError):

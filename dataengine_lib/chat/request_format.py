@@ -1,7 +1,7 @@
 """The body of a chat request in the form that one server accepts, which its errors teach (steps 0, 1, 3 and 4)."""
 
 import re
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from dataengine_lib.chat.error_body import ErrorBody
@@ -48,6 +48,23 @@ _NO_JSON = "json_validate_failed"  # Groq's code where the model's own reply bre
 _TOP_LOGPROBS = (20, 10, 5)
 _LOGPROBS = re.compile(r"logprob", re.IGNORECASE)  # matches "top_logprobs" and "sample logprobs of 20"
 
+LogprobsOf = Literal["", "first_token", "chat_prompt", "text_prompt"]
+"""Of which tokens log-probabilities are asked for: none, the reply's first one, those of the prompt.
+
+`chat_prompt`: the last message is the beginning of an answer, which the model continues (vLLM: `prompt_logprobs`).
+`text_prompt`: text completions, whose reply repeats the prompt (`echo`). Sources: vLLM's and OpenAI's API references.
+"""
+_OF_PROMPT: dict[LogprobsOf, dict[str, Any]] = {
+    # 0: of the prompt's own tokens alone
+    "chat_prompt": {"prompt_logprobs": 0, "continue_final_message": True, "add_generation_prompt": False},
+    "text_prompt": {"echo": True, "logprobs": 1},
+}
+# Matches "Unrecognized request argument supplied: prompt_logprobs", "Only no echo is supported", and OpenAI's "This is
+# not a chat model and thus not supported in the v1/chat/completions endpoint".
+_NAMES_CALL = re.compile(
+    r"logprob|\becho\b|continue_final|generation_prompt|chat model\b|chat/completions", re.IGNORECASE
+)
+
 _PICTURE_TOKENS = 1000  # of one image; only limits of tokens per minute are kept with it
 
 
@@ -78,14 +95,22 @@ class RequestFormat:
         schema: dict[str, Any] | None = None,
         max_output_tokens: int | None = None,
         *,
-        logprobs: bool = False,
+        logprobs_of: LogprobsOf = "",
     ) -> dict[str, Any]:
-        """The request's body as JSON; `max_output_tokens` overrides the limit in the settings."""
+        """The request's body as JSON; `max_output_tokens` overrides the limit in the settings.
+
+        For `text_prompt` it is that of a text completion, of a single message that is a text.
+        """
         settings = dict(self.settings)
         if max_output_tokens is not None:
             settings |= {name: max_output_tokens for name in _LIMITS if name in settings}
         body = {"model": self.model, "messages": messages, **settings}
-        if logprobs:
+        if logprobs_of == "text_prompt":
+            limit = next(settings.pop(name) for name in _LIMITS if name in settings)
+            # text completions know the older name of the limit alone
+            body = {"model": self.model, "prompt": messages[0]["content"], **settings, "max_tokens": limit}
+        body |= _OF_PROMPT.get(logprobs_of, {})
+        if logprobs_of == "first_token":
             body |= {"logprobs": True, "top_logprobs": self.top_logprobs}
         if schema is not None:
             named = {"name": "answer", "strict": True, "schema": schema}
@@ -153,6 +178,16 @@ def refuses_schema(error: ErrorBody) -> bool:
     return _FORMAT_FIELD in error.fields or _NAMES_SCHEMA.search(error.words) is not None
 
 
+def is_not_offered(error: ErrorBody, logprobs_of: LogprobsOf) -> bool:
+    """Whether an error says that the server gives no log-probabilities of prompts by this call."""
+    if logprobs_of not in _OF_PROMPT:
+        return False
+    if error.status in (404, 405, 410) and logprobs_of == "text_prompt":
+        return True  # for chats, it would be a wrong address or a model that is not there
+    named = _NAMES_CALL.search(f"{' '.join(error.fields)} {error.words}")
+    return error.status in _REFUSAL_STATUSES and named is not None
+
+
 def is_about_logprobs(error: ErrorBody) -> bool:
     """Whether an error is about the log-probabilities that were asked for."""
     return error.status in _REFUSAL_STATUSES and bool(
@@ -172,8 +207,8 @@ def breaks_schema(error: ErrorBody) -> bool:
 
 def estimated_tokens(body: dict[str, Any]) -> int:
     """Tokens of a request as rate limiters count them: a quarter of its characters and its whole output limit."""
-    tokens = sum(int(body.get(name, 0)) for name in _LIMITS)
-    for message in body["messages"]:
+    tokens = sum(int(body.get(name, 0)) for name in _LIMITS) + len(body.get("prompt", "")) // 4
+    for message in body.get("messages", []):
         content = message["content"]
         parts = [{"text": content}] if isinstance(content, str) else content
         tokens += sum(len(part["text"]) // 4 if "text" in part else _PICTURE_TOKENS for part in parts)

@@ -110,10 +110,10 @@ class CheckSettings(BaseModel):
         if self.difficulty == "off":
             return self
         if not self.student or self.student.startswith(("api:", "vllm:", "recorded:")):
-            given = self.student or "no student"
+            given = self.student or "none"
             raise ValueError(
-                f"difficulty: {given} gives no scores of options for new questions; "
-                "set student to a model folder or hub name, or difficulty to off"
+                f"difficulty: asks a student that is loaded here (given: {given}); set student to a model folder or hub "
+                "name, or difficulty to off"
             )
         if self.image_root is None:
             raise ValueError("difficulty: the student needs the images; give image_root")

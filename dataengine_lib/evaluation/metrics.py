@@ -23,7 +23,7 @@ from dataengine_lib.evaluation.scores.yes_no import YesNoScores, yes_no_scores
 from dataengine_lib.evaluation.type_confusion import TypeConfusion, type_confusion
 from dataengine_lib.evaluation.weights import AccuracyRule, TypeCounts, WeightInterval, weight_table
 from dataengine_lib.questions.splits import DIAGNOSE, SPLITS
-from dataengine_lib.students.on_server.first_tokens import RankCounts
+from dataengine_lib.students.on_server.rank_counts import RankCounts
 
 _POINT_DECIMALS = 6  # of a sum of scores
 
@@ -68,14 +68,14 @@ class SplitScore(msgspec.Struct):
 
 
 FIRST_TOKEN = "first token"
-"""The rank rule of a student on a server: options by the probability of the answer's first token."""
+"""`rank: letter` of a student on a server: options by the probability of the answer's first token."""
 
 
 class Metrics(msgspec.Struct):
     """`metrics.json`; `weights` are those of the diagnose split by every rule, empty without that split.
 
     `source` says how predictions made elsewhere were read and joined, `usage` the tokens of a student on a server,
-    `ranked` how many requests to it were ranked by their first token (probes apart), and for how many that says less.
+    `ranked` how many requests to it ranked options (probes apart), and for how many its server's list says less.
     `unscored` counts the answers to questions of a test split, whose answers are not public: nothing is scored then.
     """
 

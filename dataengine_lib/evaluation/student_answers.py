@@ -25,7 +25,7 @@ from dataengine_lib.evaluation.resumable import (
 )
 from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.questions.reader import QuestionRows
-from dataengine_lib.students.on_server.first_tokens import RankCounts
+from dataengine_lib.students.on_server.rank_counts import RankCounts
 
 if TYPE_CHECKING:
     from dataengine_lib.students.interface import Student
@@ -117,7 +117,7 @@ class StudentSource:
         return self._server.usage() if self._server else None
 
     def ranked(self) -> RankCounts | None:
-        """Counts of the first tokens that were ranked so far; None for a student that is not ranked by them.
+        """Counts of the requests that ranked options so far; None for a student that is loaded here, or not ranked.
 
         Of one in vLLM those of this process: answers kept from a killed run are not counted.
         """
@@ -129,8 +129,8 @@ class StudentSource:
 
     @property
     def ranks_texts(self) -> bool:
-        """Whether the student can score whole texts; one on a server or in vLLM scores first tokens alone."""
-        return self._server is None and not self._in_vllm
+        """Whether the student can score whole texts; one on a server does so with `rank: text` alone, one in vLLM never."""
+        return self._server.whole_texts if self._server else not self._in_vllm
 
     def answers(self, asked: Asked, tasks: list[Task], skipped: BadRows) -> dict[int, StudentAnswer]:
         """The student's answers by the tasks' places, a batch at a time; questions without one are added to `skipped`."""
@@ -236,6 +236,7 @@ def _api_student(settings: StudentSettings) -> "ApiStudent":
         settings.chat,
         ledger=settings.output_dir / "student_ledger.jsonl",
         max_side=settings.max_side,
+        whole_texts=settings.ask.rank == "text",
         price=table.of(settings.student),
         price_of=lambda model: table.of(f"api:{model.removeprefix('openai:')}"),
         budget_usd=settings.budget_usd,

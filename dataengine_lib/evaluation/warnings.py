@@ -139,14 +139,18 @@ def _missing_split(metrics: Metrics) -> str:
 
 
 def _ranked_first_tokens(metrics: Metrics) -> str:
-    """Where the tokens that a server lists say less than the probability of every option."""
+    """Where the tokens that a server lists say less about the options than their probabilities."""
     ranked = metrics.ranked
     if isinstance(ranked, msgspec.UnsetType):
         return ""
     found = {
         "no token of an option is listed, whose score is the most that it can be": ranked.missing,
         "something else than an option is more probable (see rank: generate)": ranked.elsewhere,
-        "no option is the most probable one, which counts as wrong": ranked.cannot_tell,
+        "no option is the most probable one, which counts as wrong": 0 if ranked.call else ranked.cannot_tell,
+        "the tokens that are listed do not end with the option, which counts as wrong": (
+            ranked.cannot_tell if ranked.call else 0
+        ),
+        "one token holds the end of the question and the start of the option, with which it counts": ranked.joined,
     }
     parts = [f"in {number:,} {words}" for words, number in found.items() if number]
     return f"of {ranked.requests:,} requests to the student: {'; '.join(parts)}" if parts else ""

@@ -75,7 +75,7 @@ class EvaluateConfig(StepConfig):
     type_field: str = ""
     """Key that holds a question's type; empty: question_type, or the format's own key."""
     rank: RankRule = "text"
-    """How the choice is found. text, letter: lowest mean token loss (api, vllm: letter); generate: read from the answer."""
+    """How the choice is found. text, letter: lowest mean token loss (vllm: letter); generate: read from the answer."""
     robust: Annotated[Robust, BeforeValidator(_named_robust)] = "off"
     """Also ask with the options in reverse order (also true), or in every rotation: right is what is right in each."""
     direct_answers: bool = True
@@ -142,8 +142,6 @@ class EvaluateConfig(StepConfig):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.student.startswith("api:") and self.rank == "text":
-            raise ValueError("api: a server gives no losses of whole options; set rank to letter or generate")
         if self.student.startswith("vllm:"):
             self._check_vllm()
         asked = changed_parameters(self, ("rank", "robust", "blind", "contamination", "panel"))
@@ -260,7 +258,7 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     # in metrics.json a file of predictions, and a server's list of tokens, count as rules of their own
     rank = (
         FIRST_TOKEN
-        if ranked is not None
+        if ranked is not None and config.rank == "letter"
         else "recorded"
         if config.student.startswith("recorded:")
         else config.rank

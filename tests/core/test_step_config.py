@@ -16,7 +16,7 @@ QUERIES = {"input": "a", "coco_dataset": "b", "coco_embedding": "c", "output": "
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"student": "api:x"}, "api: a server gives no losses of whole options; set rank to letter or generate"),
+        ({"student": "api:x", "workers": 2}, "workers and adapter are for a student that is loaded here; leave them out"),
         ({"workers": "many"}, "workers: Input should be a valid integer, unable to parse string as an integer, or 'ray' "
                               "(given: 'many')"),
         ({"questions": ["a"] * 300}, "questions: Input is not a valid path (given: ['a', 'a', 'a', ...])"),

@@ -120,6 +120,10 @@ def test_plan_counts_the_schema_of_answers_at_most(tmp_path: Path) -> None:
     text = "\n".join(plan_lines(experiment, tmp_path / "out"))
     assert "evaluate: 1 requests to api:mine" in text and "evaluate, ranked: 1 requests to api:mine" in text
     assert "with 1 output tokens each" in text
+    # options as texts: a request for each
+    experiment.sections["evaluate"]["rank"] = "text"
+    text = "\n".join(plan_lines(experiment, tmp_path / "out"))
+    assert "evaluate: 1 requests to api:mine" in text and "evaluate, ranked: 2 requests to api:mine" in text
 
 
 def test_plan_keeps_to_the_output_limit_and_the_steps_own_prices(tmp_path: Path) -> None:

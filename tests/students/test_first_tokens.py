@@ -21,7 +21,8 @@ from PIL import Image
 from dataengine_lib.chat.reply import AskFailed, TeacherStop
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.students.on_server.api_student import ApiStudent
-from dataengine_lib.students.on_server.first_tokens import RankCounts, score_first_token
+from dataengine_lib.students.on_server.first_tokens import score_first_token
+from dataengine_lib.students.on_server.rank_counts import RankCounts
 
 CHOICES = ["dog", "cat", "cow"]
 

@@ -18,7 +18,7 @@ import pytest
 from project import PROJECT_ROOT
 
 from dataengine_lib.chat.prices import read_prices
-from dataengine_lib.chat.reply import AskFailed, Reply
+from dataengine_lib.chat.reply import AskFailed, Reply, TeacherStop
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
 from dataengine_lib.core.records import LETTERS, Query, Result, options_text
@@ -172,6 +172,21 @@ def test_letters_are_ranked_as_by_the_models_own_probabilities(packages: Path, t
         whole = score_first_token(listed, letters).scores
         assert found.index(max(found)) == whole.index(max(whole))
     assert student.ranked.requests == 50 and student.ranked.cannot_tell == undecided <= 15
+
+
+@needs_llm
+def test_llama_cpp_scores_no_prompts_and_says_so_after_one_request_of_each_call(
+    server: LocalServer, tmp_path: Path
+) -> None:
+    """It ignores both requests, and lists what it generated: taken for an option's, every score would be wrong."""
+    settings = ChatSettings(base_url=server.base_url, timeout_s=120, concurrency=1)
+    ledger = tmp_path / "ledger.jsonl"
+    student = ApiStudent(server.model, settings, ledger=ledger, whole_texts=True)
+    with pytest.raises(TeacherStop) as caught:
+        student.rank([None] * 3, ["Which?\n(A) dog (B) cat"] * 3, [["dog", "cat"]] * 3, "text")
+    none = "lists no tokens of the prompt"
+    assert f"prompt_logprobs of /chat/completions: {none}; echo of /completions: {none}" in str(caught.value)
+    assert student.sent == 2 and str(caught.value).endswith("set rank to letter or generate")
 
 
 def _own_probabilities(server: LocalServer, prompt: str) -> list[tuple[str, float]]:

@@ -94,7 +94,7 @@ def ask_probes(
             for probe in changed_questions(tasks, wanted.seed)
             if probe.tasks
         ]
-        # neither a written answer nor a first token gives scores of texts
+        # neither a written answer nor the first token on a server gives scores of texts
         ranks_texts = ask.rank != "generate" and source.ranks_texts
         to_rank = orders_to_rank(tasks, wanted.seed) if ranks_texts else []
         ranked = _asked(source, to_rank, once, probes, "orders of options")[0] if to_rank else {}

@@ -179,7 +179,7 @@ def preference_sentence(contamination: Contamination, rank: str) -> str:
     if found is None:
         why = "every question's options stand in the order of numbers or of the alphabet"
         if rank in ("generate", FIRST_TOKEN):
-            why = "a student with rank: generate, or on a server, gives no scores of texts"
+            why = "a student with rank: generate, or with rank: letter on a server or in vLLM, gives no scores of texts"
         elif not contamination.questions.get(ORDER):
             why = "no question has options"
         return f"Whether the file's order of options is preferred was not tested: {why}."

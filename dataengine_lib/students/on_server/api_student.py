@@ -1,12 +1,10 @@
-"""Step 1: a student behind an OpenAI-compatible server: its answers are read as text, or by their first token."""
+"""Step 1: a student behind an OpenAI-compatible server: its answers are read as text, or its options are ranked."""
 
-import hashlib
-import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import msgspec
 from PIL import Image
 
 from dataengine_lib.chat.ask_many import run
@@ -14,44 +12,29 @@ from dataengine_lib.chat.budget import Budget, asked_ledger, usage_of
 from dataengine_lib.chat.client import ChatClient
 from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.chat.ledger import PaidTotal, StudentUsage
-from dataengine_lib.chat.messages import data_url, jpeg_bytes, user_message
+from dataengine_lib.chat.messages import jpeg_bytes
 from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import Price
 from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop, UnusableReply
-from dataengine_lib.chat.request_key import key_of
 from dataengine_lib.chat.settings import ChatSettings
-from dataengine_lib.core.reasoning import after_reasoning
 from dataengine_lib.core.records import LETTERS
-from dataengine_lib.core.text import caseless
-from dataengine_lib.replies.json_reply import letter_schema, structured_answer
+from dataengine_lib.replies.json_reply import letter_schema
+from dataengine_lib.students.chat_texts import ANSWER_START
 from dataengine_lib.students.interface import RankedText
 from dataengine_lib.students.on_server.first_token_requests import (
     BY_LETTER,
     IN_WORDS,
-    rank_counts,
     ranked_prompt,
     read_first_token,
 )
-from dataengine_lib.students.on_server.first_tokens import FirstToken, RankCounts
+from dataengine_lib.students.on_server.first_tokens import FirstToken
+from dataengine_lib.students.on_server.prompt_tokens import OptionTokens, option_tokens, stored_tokens
+from dataengine_lib.students.on_server.rank_counts import RankCounts, rank_counts
+from dataengine_lib.students.on_server.requests import AskedQuestion, StudentRequest, student_request
+from dataengine_lib.students.on_server.scoring_call import CALLS, ScoringCall, find_call
+from dataengine_lib.students.on_server.written_answers import written_answer
 
-_MOST_WORDS = 3  # as IN_WORDS asks for
-# matches "the answer is (b) cat" and "b. cat": the letter, and what follows it
-_LETTER_FIRST = re.compile(
-    r"(?:(?:the )?(?:correct |best |final )?answer(?: is)?\W+)?\W*([a-z])(?:\W+|$)(.*)"
-)
-
-
-@dataclass(frozen=True)
-class _Question:
-    """What a request asks about; `schema` is None where the question has no choices, or its first token is ranked."""
-
-    jpeg: bytes  # empty where no image is sent
-    choices: Sequence[str] | None
-    schema: dict[str, Any] | None
-    ranked: bool = False
-
-
-_Request = PaidRequest[_Question]
+_Failures = dict[str, AskFailed]  # by request key
 
 
 class ApiStudent:
@@ -59,9 +42,10 @@ class ApiStudent:
 
     Pass the same Image object for questions about one image: it is then encoded once. `max_side` is the most pixels of
     a picture's longer side. `settings.max_output_tokens` has to suffice for models that reason before they answer.
-    `ranked` counts the requests that were ranked. `budget_usd` limits what all of `ledger` costs; `price_of` gives the
-    prices of other models whose replies are in it. Raises ParameterError when the server is OpenAI and OPENAI_API_KEY is
-    not set, and when one request may cost more than the budget.
+    With `whole_texts`, options are ranked by the log-probabilities of all their tokens, else by the answer's first token;
+    `ranked` counts the requests for that. `budget_usd` limits what all of `ledger` costs; `price_of` gives the prices of
+    other models whose replies are in it. Raises ParameterError when the server is OpenAI and OPENAI_API_KEY is not set,
+    and when one request may cost more than the budget.
     """
 
     def __init__(
@@ -71,6 +55,7 @@ class ApiStudent:
         *,
         ledger: Path,
         max_side: int = 1024,
+        whole_texts: bool = False,
         price: Price | None = None,
         price_of: Callable[[str], Price | None] | None = None,
         budget_usd: float | None = None,
@@ -78,6 +63,7 @@ class ApiStudent:
         url, key = endpoint(settings.base_url)
         self._chat = ChatClient(model, url, key, settings, role="student")
         self.settings, self.max_side, self.price = settings, max_side, price
+        self.whole_texts = whole_texts
         # as they are before the server has refused one: a run that goes on has the same keys without having asked
         self._asked_settings = dict(self._chat.format.settings)
         self.ledger = asked_ledger(Path(ledger), price_of or {model: price}.get, budget_usd)
@@ -86,7 +72,10 @@ class ApiStudent:
         self.budget.check([PaidRequest("", "", None)], 1, model)
         self._used: dict[str, PaidTotal] = {}
         self._lists_tokens = False  # known after the first reply
-        self._ranked: dict[str, FirstToken] = {}  # by request key
+        self._call: ScoringCall | None = None  # by which whole texts are scored; known after the first reply
+        # what was ranked, by request key
+        self._first_tokens: dict[str, FirstToken] = {}
+        self._option_tokens: dict[str, OptionTokens | None] = {}
 
     @property
     def sent(self) -> int:
@@ -100,7 +89,8 @@ class ApiStudent:
     @property
     def ranked(self) -> RankCounts:
         """Counts of all requests that were ranked since it was made, each once."""
-        return rank_counts(self._ranked.values())
+        call = CALLS[self._call] if self._call else ""
+        return rank_counts(self._first_tokens.values(), self._option_tokens.values(), call)
 
     def rank(
         self,
@@ -109,18 +99,26 @@ class ApiStudent:
         choices: Sequence[Sequence[str]],
         scored: RankedText = "letter",
     ) -> list[list[float] | AskFailed]:
-        """The log-probability of each option of `prompts[i]` as the answer's first token, or why there is none.
+        """The score of each option of `prompts[i]`, higher is better, or why there is none.
 
-        One token is asked for. Options are known by their letters, or with `scored="words"` by the one word that each
-        is (Yes, No). AskFailed is `declined` where the tokens that the server lists cannot tell which option is the most
-        probable one. Raises TeacherStop when no request can succeed, and where the server lists no tokens.
+        By the first token: its log-probability as the answer's first token, of which one is asked for. Options are known
+        by their letters, or with `scored="words"` by the one word that each is (Yes, No). With `whole_texts`: the mean
+        log-probability of the tokens of ` (A) dog` behind `The answer is`, with one request for each option; of ` (A)` or
+        ` dog` alone as `scored` says.
+
+        AskFailed is `declined` where the tokens that the server lists cannot tell. Raises TeacherStop when no request can
+        succeed, and where the server lists no tokens.
         """
+        if self.whole_texts:
+            return self._rank_texts(images, prompts, choices, scored)
         asked = [ranked_prompt(*one, scored) for one in zip(prompts, choices, strict=True)]
-        texts = [text for text, _ in asked]
-        requests = self._made([*zip(images, texts, choices, strict=True)], ranked=True)
+        requests = self._requests(
+            AskedQuestion(text, jpeg, row, logprobs_of="first_token")
+            for jpeg, (text, _), row in zip(self._jpegs(images), asked, choices, strict=True)
+        )
         failures = self._ask_missing(requests)
         return [
-            failures.get(request.key) or self._scores(request, names)
+            failures.get(request.key) or self._first_token_scores(request, names)
             for request, (_, names) in zip(requests, asked, strict=True)
         ]
 
@@ -139,15 +137,70 @@ class ApiStudent:
         short answers, and `max_new_tokens` is not used: it would cut off models that reason. Raises TeacherStop when
         no request can succeed (key refused, model not served, quota used up, server unreachable).
         """
-        texts = [f"{prompt}\n{IN_WORDS if choices is None else BY_LETTER}" for prompt in prompts]
-        options = [None] * len(texts) if choices is None else choices
-        requests = self._made([*zip(images, texts, options, strict=True)], ranked=False)
+        ending = IN_WORDS if choices is None else BY_LETTER
+        options = [None] * len(prompts) if choices is None else choices
+        requests = self._requests(
+            AskedQuestion(f"{prompt}\n{ending}", jpeg, row, None if row is None else letter_schema(row))
+            for jpeg, prompt, row in zip(self._jpegs(images), prompts, options, strict=True)
+        )
         failures = self._ask_missing(requests)
         return [failures.get(request.key) or self._answer(request) for request in requests]
 
-    def _ask_missing(self, requests: Sequence[_Request]) -> dict[str, AskFailed]:
+    def _rank_texts(
+        self,
+        images: Sequence[Image.Image | None],
+        prompts: Sequence[str],
+        choices: Sequence[Sequence[str]],
+        scored: RankedText,
+    ) -> list[list[float] | AskFailed]:
+        jpegs = self._jpegs(images)
+
+        def asked_by(call: ScoringCall) -> list[list[StudentRequest]]:
+            return [
+                self._requests(
+                    AskedQuestion(prompt, jpeg, logprobs_of=call, option=option)
+                    for option in _options(row, scored)
+                )
+                for jpeg, prompt, row in zip(jpegs, prompts, choices, strict=True)
+            ]
+
+        if not prompts:
+            return []
+        if self._call is None:
+            self._call = self._known_call(asked_by) or find_call(
+                self._chat.where, asked_by, self._ask_missing, self.ledger
+            )
+        if self._call == "text_prompt" and any(jpegs):
+            raise TeacherStop(
+                f"{self._chat.where}: scores texts by {CALLS[self._call]}, which shows no images; set rank to letter or "
+                "generate"
+            )
+        asked = asked_by(self._call)
+        failures = self._ask_missing([request for row in asked for request in row])
+        return [self._option_scores(row, failures) for row in asked]
+
+    def _known_call(
+        self, asked_by: Callable[[ScoringCall], list[list[StudentRequest]]]
+    ) -> ScoringCall | None:
+        """The call by which an earlier run has scored one of these texts."""
+        with self.ledger:
+            paid = self.ledger.paid
+            return next(
+                (
+                    call
+                    for call in CALLS
+                    if any(
+                        one.key in paid and paid[one.key].prompt_logprobs
+                        for row in asked_by(call)
+                        for one in row
+                    )
+                ),
+                None,
+            )
+
+    def _ask_missing(self, requests: Sequence[StudentRequest]) -> _Failures:
         """Ask what the ledger holds no answer to; returns the requests that failed, by their keys."""
-        failures: dict[str, AskFailed] = {}
+        failures: _Failures = {}
         with self.ledger:
             # equal questions have one key, so they are asked once and share the reply
             missing = {request.key: request for request in requests if not self._has_answer(request)}
@@ -162,60 +215,49 @@ class ApiStudent:
                 self._used[request.key] = self.ledger.paid[request.key]
         return failures
 
-    def _has_answer(self, request: _Request) -> bool:
+    def _has_answer(self, request: StudentRequest) -> bool:
         """Whether the ledger holds an answer, or that the student declined; any other reply is asked for once more."""
-        if request.key not in self.ledger.paid:
+        row = self.ledger.paid.get(request.key)
+        if row is None:
             return False
-        if request.subject.ranked:
-            return bool(self.ledger.paid[request.key].top_logprobs)
+        if request.subject.logprobs_of == "first_token":
+            return bool(row.top_logprobs)
+        if request.subject.logprobs_of:
+            # a server that lists other tokens of a prompt once will do so again; before it has listed any, it is tried
+            return bool(row.prompt_logprobs) or (self._call is not None and not row.failed)
         answer = self._answer(request)
         return not isinstance(answer, AskFailed) or answer.declined
 
-    def _made(
-        self, asked: Sequence[tuple[Image.Image | None, str, Sequence[str] | None]], *, ranked: bool
-    ) -> list[_Request]:
-        """The requests for (image, whole text, options)."""
-        jpegs: dict[int, bytes] = {}
-        requests = []
-        for image, text, options in asked:
+    def _jpegs(self, images: Sequence[Image.Image | None]) -> list[bytes]:
+        """The images as they are sent, empty for none."""
+        found: dict[int, bytes] = {}
+        for image in images:
             # by identity: questions about one image share the object, and the caller keeps it alive
-            if id(image) not in jpegs:
-                jpegs[id(image)] = b"" if image is None else jpeg_bytes(image, self.max_side)
-            schema = None if options is None or ranked else letter_schema(options)
-            jpeg = jpegs[id(image)]
-            question = _Question(jpeg, options, schema, ranked)
-            key = self._key(text, jpeg, schema, ranked)
-            limit = 1 if ranked else 0
-            requests.append(
-                PaidRequest(key, text, question, attach_image=bool(jpeg), max_output_tokens=limit)
-            )
-        return requests
+            if id(image) not in found:
+                found[id(image)] = b"" if image is None else jpeg_bytes(image, self.max_side)
+        return [found[id(image)] for image in images]
 
-    def _key(self, text: str, jpeg: bytes, schema: dict[str, Any] | None, ranked: bool) -> str:
-        # Changing what is in here changes all keys: replies in existing ledgers would be paid for once more.
-        canonical = {
+    def _requests(self, questions: Iterable[AskedQuestion]) -> list[StudentRequest]:
+        server: dict[str, Any] = {
             "server": self._chat.shown_url,
             "model": self._chat.model,
-            # the digest of the picture stands for its data URL: as exact, and short
-            "messages": user_message(text, hashlib.sha256(jpeg).hexdigest() if jpeg else ""),
-            "schema": schema,
             "settings": self._asked_settings,
-            **({"logprobs": True} if ranked else {}),
         }
-        return key_of(canonical)
+        return [student_request(question, server) for question in questions]
 
-    async def _ask(self, requests: Iterable[_Request], failures: dict[str, AskFailed]) -> None:
-        async def send(request: _Request, max_output_tokens: int, may_retry: MayRetry) -> Reply:
-            jpeg, ranked = request.subject.jpeg, request.subject.ranked
-            return await self._chat.complete(
-                user_message(request.prompt, data_url(jpeg) if jpeg else ""),
-                schema=request.subject.schema,
-                max_output_tokens=max_output_tokens if ranked else None,
+    async def _ask(self, requests: Iterable[StudentRequest], failures: _Failures) -> None:
+        async def send(request: StudentRequest, max_output_tokens: int, may_retry: MayRetry) -> Reply:
+            asked = request.subject
+            reply = await self._chat.complete(
+                asked.messages(),
+                schema=asked.schema,
+                max_output_tokens=max_output_tokens if asked.logprobs_of else None,
                 may_retry=may_retry,
-                logprobs=ranked,
+                logprobs_of=asked.logprobs_of,
             )
+            return _of_option(reply, asked) if asked.option else reply
 
-        def on_failure(request: _Request, failure: AskFailed) -> None:
+        def on_failure(request: StudentRequest, failure: AskFailed) -> None:
             failures[request.key] = failure
 
         async with self._chat:
@@ -229,19 +271,19 @@ class ApiStudent:
             waiting = list(requests)
             replied: set[str] = set()
 
-            def on_reply(request: _Request, reply: Reply) -> None:
+            def on_reply(request: StudentRequest, reply: Reply) -> None:
                 replied.add(request.key)
-                if request.subject.ranked and not self._lists_tokens:
+                if request.subject.logprobs_of == "first_token" and not self._lists_tokens:
                     self._check_list(reply)
 
-            def stop_without_money(asked: Sequence[_Request]) -> None:
+            def stop_without_money(asked: Sequence[StudentRequest]) -> None:
                 # by what was sent, not by `budget.stopped`, which also says that a retry was not allowed
                 if any(one.key not in failures and one.key not in replied for one in asked):
                     # an accuracy is that of all questions: no figures are made of some
                     raise TeacherStop(f"{self._chat.where}: {self.budget.stopped}; all replies are kept")
 
             # one request at a time until one finds out, so that only one is paid for in vain
-            while waiting and waiting[0].subject.ranked and not self._lists_tokens:
+            while waiting and waiting[0].subject.logprobs_of == "first_token" and not self._lists_tokens:
                 first = waiting.pop(0)
                 await paid.ask_all([first], on_reply, on_failure)
                 stop_without_money([first])
@@ -260,60 +302,52 @@ class ApiStudent:
             f"{self._chat.where}: its replies list no probable tokens (top_logprobs); set rank to generate"
         )
 
-    def _scores(self, request: _Request, names: Sequence[str]) -> list[float] | AskFailed:
+    def _first_token_scores(self, request: StudentRequest, names: Sequence[str]) -> list[float] | AskFailed:
         """The scores in the last reply to a request, or why there are none."""
         row = self.ledger.paid[request.key]
         if not row.top_logprobs:
             return AskFailed("the reply lists no probable tokens", teacher_at_fault=False)
-        self._ranked[request.key], scores = read_first_token(row.top_logprobs, names)
+        self._first_tokens[request.key], scores = read_first_token(row.top_logprobs, names)
         return scores
 
-    def _answer(self, request: _Request) -> str | AskFailed:
+    def _option_scores(
+        self, requests: Sequence[StudentRequest], failures: _Failures
+    ) -> list[float] | AskFailed:
+        """The scores of a question's options, from the last replies to their requests, or why there are none."""
+        scores: list[float] = []
+        for request in requests:
+            if failure := failures.get(request.key):
+                return failure
+            found = stored_tokens(self.ledger.paid[request.key].prompt_logprobs, request.subject.option)
+            self._option_tokens[request.key] = found
+            scores += [] if found is None else [found.score]
+        if len(scores) < len(requests):
+            reason = "cannot tell: the tokens that the server lists of the prompt do not end with the option"
+            return AskFailed(reason, teacher_at_fault=False, declined=True)
+        return scores
+
+    def _answer(self, request: StudentRequest) -> str | AskFailed:
         """The answer in the last reply to a request, or why there is none."""
         row = self.ledger.paid[request.key]
-        choices = request.subject.choices
-        # 1. replies that are no answer, whatever their text says
-        if row.finish_reason == "refusal":
-            return AskFailed("the student refused", teacher_at_fault=False, declined=True)
-        if row.finish_reason == "content_filter":
-            return AskFailed("stopped by the student's content filter", teacher_at_fault=False, declined=True)
-        if row.failed:
-            return AskFailed(
-                row.problem or "the reply is empty, or ended by an error", teacher_at_fault=False
-            )
-        cut_off = AskFailed(
-            f"cut off at max_output_tokens={self.settings.max_output_tokens}; raise it",
-            teacher_at_fault=False,
-        )
-        # 2. the text after the reasoning; a reply that ends within it never reached its answer
-        text, unfinished = after_reasoning(row.text)
-        if unfinished:
-            return cut_off
-        # 3. complete JSON is an answer, even where the reply was cut off behind it;
-        # other text that was cut off is one only where it begins with the answer
-        chosen = None if choices is None else structured_answer(text, choices)
-        if chosen is not None:
-            return chosen
-        if row.finish_reason == "length" and (row.structured or not _is_answer(text, choices)):
-            return cut_off
-        return text
+        return written_answer(row, request.subject.choices, self.settings.max_output_tokens)
 
 
-def _is_answer(text: str, choices: Sequence[str] | None) -> bool:
-    """Whether a reply that was cut off begins with its answer: an option, or a few words, without reasoning before."""
-    words = caseless(text)
-    if choices is None:
-        return 0 < len(words.split()) <= _MOST_WORDS
-    # "(b) cat" leaves "cat" to compare with option B alone; "cat" is compared with every option
-    letter = _LETTER_FIRST.match(words)
-    index = LETTERS.find(letter[1].upper()) if letter else -1
-    if letter and 0 <= index < len(choices):
-        words, options = letter[2], [choices[index]]
-    else:
-        options = list(choices)
-    # The option itself may be cut off, and what follows it must not go on in the same sentence.
-    return any(
-        caseless(option).startswith(words) or re.match(rf"{re.escape(caseless(option))}\s?[.,;:!)*]", words)
-        for option in options
-        if words or letter
+def _options(choices: Sequence[str], scored: RankedText) -> list[str]:
+    """` (A) dog`, ` (A)` or ` dog`, as `The answer is` continues in training texts and for a student loaded here."""
+    return [
+        (f" ({LETTERS[place]})" if scored != "words" else "")
+        + (f" {text.strip()}" if scored != "letter" else "")
+        for place, text in enumerate(choices)
+    ]
+
+
+def _of_option(reply: Reply, asked: AskedQuestion) -> Reply:
+    """The reply with the tokens of the option alone, of all those of the prompt, and without a repeated prompt."""
+    # text completions list the token that was generated behind those of the prompt
+    generated = 1 if asked.logprobs_of == "text_prompt" else 0
+    found = option_tokens(reply.prompt_logprobs, ANSWER_START, asked.option, generated)
+    return msgspec.structs.replace(
+        reply,
+        text=reply.text.removeprefix(asked.whole),
+        prompt_logprobs=[] if found is None else found.tokens,
     )

@@ -4,13 +4,13 @@ Shared by students behind servers and in vLLM, which are asked in the same words
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from dataengine_lib.chat.reply import AskFailed
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.replies.answer_choice import CANNOT_TELL
 from dataengine_lib.students.interface import RankedText
-from dataengine_lib.students.on_server.first_tokens import FirstToken, RankCounts, score_first_token
+from dataengine_lib.students.on_server.first_tokens import FirstToken, score_first_token
 
 # What is appended to every prompt, and so part of the key of every paid request.
 BY_LETTER = (
@@ -20,7 +20,6 @@ BY_LETTER = (
 IN_WORDS = "Answer in one to three words."
 _BY_FIRST_LETTER = "Answer with the letter of the best option and nothing else."
 _BY_FIRST_WORD = "Answer with one word: {words}."
-_MOSTLY = 0.5  # of the probability of a first token; with less on the options the student would write something else
 
 
 def ranked_prompt(prompt: str, choices: Sequence[str], scored: RankedText) -> tuple[str, Sequence[str]]:
@@ -42,14 +41,3 @@ def read_first_token(
         return found, found.scores
     first = ", ".join(f"{token!r} {100 * math.exp(logprob):.1f} %" for token, logprob in top[:3])
     return found, AskFailed(f"cannot tell: the first token is {first}", teacher_at_fault=False, declined=True)
-
-
-def rank_counts(found: Iterable[FirstToken]) -> RankCounts:
-    """Counts of ranked first tokens."""
-    ranked = list(found)
-    return RankCounts(
-        requests=len(ranked),
-        missing=sum(one.missing > 0 for one in ranked),
-        elsewhere=sum(one.share < _MOSTLY for one in ranked),
-        cannot_tell=sum(not one.decided for one in ranked),
-    )

@@ -9,27 +9,11 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import msgspec
-
 # Matches "A", " A", "▁(A", "Ġ**Yes", "A)." and "B:": white space as tokenizers write it, marks, a word, marks.
 _WORD = re.compile(r"""[\s▁Ġ]*[(\["'*]*([A-Za-z]+)[)\].,:"'*]*\s*""")
 _OPENER = re.compile(
     r"""[\s▁Ġ(\["'*]+"""
 )  # matches "(", " **": an answer begins, and its letter is not in the token
-
-
-class RankCounts(msgspec.Struct):
-    """Of all requests whose first token was ranked: their number, and how many of them the list says less about.
-
-    A question is one request for each order of its options. `missing` counts those with an option that has no token in
-    the list, `elsewhere` those where the options have less than half of the probability, `cannot_tell` those that are
-    not decided.
-    """
-
-    requests: int = 0
-    missing: int = 0
-    elsewhere: int = 0
-    cannot_tell: int = 0
 
 
 class FirstToken(NamedTuple):

@@ -25,11 +25,11 @@ from dataengine_lib.students.interface import InputRefused, RankedText
 from dataengine_lib.students.on_server.first_token_requests import (
     BY_LETTER,
     IN_WORDS,
-    rank_counts,
     ranked_prompt,
     read_first_token,
 )
-from dataengine_lib.students.on_server.first_tokens import FirstToken, RankCounts
+from dataengine_lib.students.on_server.first_tokens import FirstToken
+from dataengine_lib.students.on_server.rank_counts import RankCounts, rank_counts
 
 _NEEDS_VLLM = (
     "needs vLLM, which is not installed; run: pip install vllm (in an environment of its own, since it brings its "

@@ -180,8 +180,8 @@ def test_an_image_that_cannot_be_read_is_a_warning(folder: Path, monkeypatch: py
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"student": ""}, "difficulty: no student gives no scores of options"),
-        ({"student": "api:x"}, "difficulty: api:x gives no scores of options"),
+        ({"student": ""}, r"difficulty: asks a student that is loaded here \(given: none\)"),
+        ({"student": "api:x"}, r"difficulty: asks a student that is loaded here \(given: api:x\)"),
         ({"image_root": None}, "difficulty: the student needs the images; give image_root"),
         ({"difficulty_low": 0.95}, "difficulty_low 0.95 is above difficulty_high 0.75"),
         ({"workers": 0}, "workers must be 1 or more, or ray"),

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from colour_student import COLOURS
 from echoing.first_tokens import completion, first_token_server, openai_form
+from echoing.prompt_scores import chat_text, toy_tokens, vllm_reply
 from PIL import Image
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.playground.server import Fault, PlaygroundServer, serve
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
+from dataengine_lib.students.on_server.rank_counts import RankCounts
 
 
 def run_api(root: Path, server: PlaygroundServer, **more: Any) -> Any:
@@ -153,6 +155,31 @@ def test_an_older_ledger_with_empty_replies_is_asked_once_more(root: Path) -> No
         result = run_api(root, server)
     assert len(server.requests) == before + 3
     assert sum(bool(answer.correct) for answer in result.answers) == 5
+
+
+def test_texts_are_ranked_with_images_and_the_order_of_options_is_tested(root: Path) -> None:
+    def answer(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        user = body["messages"][0]
+        seen = "red"
+        if not isinstance(user["content"], str):  # a message with a picture
+            seen = see([{"content": [{"type": "text", "text": ""}, user["content"][1]]}])
+        tokens = toy_tokens(chat_text(body), lambda token: -0.1 if token.strip() == seen else -2.0)
+        return 200, vllm_reply(tokens)
+
+    with first_token_server(answer) as (url, bodies):
+        server = type("Server", (), {"base_url": url})()
+        probes = {"rank": "text", "blind": True, "contamination": True}
+        result = run_api(root, server, **probes)
+        asked = len(bodies)
+        assert run_api(root, server, **probes).metrics == result.metrics and len(bodies) == asked
+    metrics = result.metrics
+    assert [answer.correct for answer in result.answers] == [True, False, True, True, False, True, True]
+    assert metrics.rank == "text" and metrics.usage.replies == asked
+    options = sum(len(answer.choices) for answer in result.answers)
+    assert metrics.ranked == RankCounts(requests=options, call="prompt_logprobs of /chat/completions")
+    # what a list of first tokens cannot show: the texts of other orders are scored
+    assert metrics.contamination.preference.questions == 7
+    assert not [line for line in result.warnings if "requests to the student" in line]
 
 
 def test_letters_are_ranked_by_the_first_token_and_what_is_not_listed_is_counted(root: Path) -> None:

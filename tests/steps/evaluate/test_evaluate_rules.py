@@ -191,7 +191,6 @@ def test_our_own_answers_read_back_score_the_same(root: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"student": "api:gpt"}, "set rank to letter or generate"),
         ({"student": "recorded:x.json", "robust": "reverse"}, "predictions in a file cannot be asked"),
         ({"student": "api:gpt", "rank": "generate", "workers": 2}, "loaded here"),
         ({"workers": 0}, "1 or more"),
