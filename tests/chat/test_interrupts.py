@@ -8,7 +8,9 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from itertools import count
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any
 
 import pytest
@@ -18,8 +20,6 @@ from dataengine_lib.chat.ask_many import run
 from dataengine_lib.core.files import read_jsonl, write_json
 from dataengine_lib.core.records import Query, Question
 from dataengine_lib.playground.server import PlaygroundServer, serve
-
-SLOW_S = 1.5  # of a reply: longer than all requests of a test take to arrive
 
 GENERATE = """
 from dataengine_lib.cli import main
@@ -75,12 +75,23 @@ generate_qa(GenerateQaConfig(input=folder / "gptvqa_prompt.json", output=folder 
 """
 
 
-def write(messages: list[dict[str, Any]], schema: dict[str, Any] | None = None) -> str:
-    time.sleep(SLOW_S)
-    if schema and "types" in schema["properties"]:
-        kinds = schema["properties"]["types"]["items"]["properties"]["question_type"]["enum"]
-        return json.dumps({"types": [{"id": 1, "question_type": kinds[0]}]})
-    return '{"answer": "A"}' if schema and "answer" in schema["properties"] else "Question: x?"
+class Replies:
+    """The first at once, as that request alone finds out whether the server takes a schema; the others when `released`."""
+
+    def __init__(self) -> None:
+        self.released = Event()
+        self._numbers = count(1)
+
+    def __call__(self, messages: list[dict[str, Any]], schema: dict[str, Any] | None = None) -> str:
+        if next(self._numbers) > 1:
+            assert self.released.wait(120)
+        if schema and "types" in schema["properties"]:
+            kinds = schema["properties"]["types"]["items"]["properties"]["question_type"]["enum"]
+            return json.dumps({"types": [{"id": 1, "question_type": kinds[0]}]})
+        return '{"answer": "A"}' if schema and "answer" in schema["properties"] else "Question: x?"
+
+    def release_in(self, seconds: float) -> None:
+        Timer(seconds, self.released.set).start()
 
 
 def start(script: str, folder: Path, server: PlaygroundServer) -> subprocess.Popen[str]:
@@ -130,26 +141,26 @@ def prompts(server: PlaygroundServer) -> Counter[str]:
 @pytest.mark.parametrize(
     ("script", "number", "seconds"),
     [
-        (GENERATE, signal.SIGINT, SLOW_S),
-        (CLASSIFY, signal.SIGTERM, SLOW_S),
-        (STUDENT, signal.SIGINT, SLOW_S),
-        (READER, signal.SIGTERM, SLOW_S),
-        (NOTEBOOK, signal.SIGTERM, SLOW_S),
+        (GENERATE, signal.SIGINT, 1.5),
+        (CLASSIFY, signal.SIGTERM, 1.5),
+        (STUDENT, signal.SIGINT, 1.5),
+        (READER, signal.SIGTERM, 1.5),
+        (NOTEBOOK, signal.SIGTERM, 1.5),
         # longer than the 5 s after which Jupyter kills a kernel that is asked to end
         (NOTEBOOK, signal.SIGINT, 6),
     ],
     ids=["generate-int", "classify-term", "student-int", "reader-term", "notebook-term", "notebook-int"],
 )
 def test_replies_under_way_are_kept_and_paid_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, number: int, seconds: float
+    tmp_path: Path, script: str, number: int, seconds: float
 ) -> None:
-    monkeypatch.setitem(globals(), "SLOW_S", seconds)
-    folder = prepare(tmp_path)
-    with serve(write, structured=write) as server:
-        # the first request alone finds out whether the server takes a schema
+    """The replies come `seconds` after the signal."""
+    folder, replies = prepare(tmp_path), Replies()
+    with serve(replies, structured=replies) as server:
         process = start(script, folder, server)
         wait_for(server, 4, process)
         process.send_signal(number)
+        replies.release_in(seconds)
         error = process.communicate()[1]
         assert process.returncode in (1, 130, -signal.SIGINT), error
         sent = len(server.requests)
@@ -167,19 +178,20 @@ def test_replies_under_way_are_kept_and_paid_once(
 @pytest.mark.parametrize("button", ["interrupt", "shut down", "restart"])
 def test_replies_under_a_cell_that_jupyter_stops_are_kept(tmp_path: Path, button: str) -> None:
     """As JupyterLab does it: a signal to the kernel, and on a shutdown or restart a message and a time to end."""
-    folder = prepare(tmp_path)
+    folder, replies = prepare(tmp_path), Replies()
     manager = KernelManager(shutdown_wait_time=30)
     manager.start_kernel(env=os.environ | {"OPENAI_API_KEY": "k"})
     client = manager.blocking_client()
     client.start_channels()
     try:
         client.wait_for_ready(timeout=60)
-        with serve(write, structured=write) as server:
+        with serve(replies, structured=replies) as server:
             cell = CELL.format(folder=str(folder), url=server.base_url)
             # a cell that comes right after one that failed would be aborted; a person is not that quick
             asked = client.execute(cell, stop_on_error=False)
             while len(server.requests) < 4 and manager.is_alive():
                 time.sleep(0.02)
+            replies.release_in(1.5)
             if button == "interrupt":
                 manager.interrupt_kernel()
                 # the kernel lives on, and the next cell sends what is left
@@ -212,7 +224,7 @@ def reply_to(client: Any, asked: str) -> dict[str, Any]:
 
 def test_a_second_interrupt_stops_at_once_and_counts_what_may_be_billed(tmp_path: Path) -> None:
     folder = prepare(tmp_path)
-    with serve(write, ["timeout"] * 6) as server:
+    with serve(Replies(), ["timeout"] * 6) as server:
         process = start(GENERATE, folder, server)
         wait_for(server, 1, process)
         process.send_signal(signal.SIGINT)
@@ -225,12 +237,13 @@ def test_a_second_interrupt_stops_at_once_and_counts_what_may_be_billed(tmp_path
 
 
 def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
-    folder = prepare(tmp_path)
+    folder, replies = prepare(tmp_path), Replies()
     ignored = "import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"  # as nohup and `command &` do
-    with serve(write) as server:
+    with serve(replies) as server:
         process = start(ignored + GENERATE, folder, server)
-        wait_for(server, 1, process)
+        wait_for(server, 4, process)
         process.send_signal(signal.SIGINT)
+        replies.released.set()
         assert process.wait(60) == 0, process.communicate()[1]
     assert len(paid(folder)) == 6
 
