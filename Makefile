@@ -19,13 +19,14 @@ demo: $(STAMP)  ## two rounds of the loop on the playground; ends with the repor
 study: $(STAMP)  ## five arms, eight seeds on the playground: does asking for weaknesses help? 90 minutes at most on two idle cores
 	$(BIN)/dataengine study params/study.yaml
 
-# Side by side: mypy alone would leave one of two cores idle.
-test: $(TEST_STAMP)  ## everything on two cores
+# Side by side: one installation, mypy, or tests that wait for a server or a kernel would leave one of two cores idle.
+test:  ## everything on two cores
 	$(MAKE) -j 2 lint pytest
 
-# Variables of make would reach the make that tests call.
-pytest: $(TEST_STAMP)
-	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Three workers on two cores, as tests of processes, kernels and pages wait for these. Variables of make would reach the
+# make that tests call.
+pytest: $(DEV_STAMP) $(TEST_STAMP)
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # JupyterLab sees the whole project and begins with a page that leads to notebooks, reports and params. .jupyter has its
 # settings, such as showing pages as pages; a user's own come first. A container's only user is often root.
@@ -68,29 +69,31 @@ fuzz: $(DEV_STAMP)  ## changed files of every input format: no traceback, no sil
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/benchmarks/fuzz_inputs.py
 
 # A stamp is written last, so that an interrupted installation is continued. An extra's stamp holds for the package too.
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(call install,.)
 	touch $@
 
-$(LAB_STAMP): pyproject.toml constraints.txt
+$(LAB_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(call install,.[lab])
 	touch $(STAMP) $@
 
-$(DEV_STAMP): pyproject.toml constraints.txt
+$(DEV_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	$(call install,.[dev$(comma)lab$(comma)ray])
 	touch $(STAMP) $(LAB_STAMP) $@
 
 comma := ,
 # pip would compile every module of every package, 390 MB; Python compiles those that are used when it first imports them.
 define install
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer is needed; run: make PYTHON=python3.11"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --no-compile -c constraints.txt -e "$(1)"
 endef
 
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; run: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+
 # OpenAI's clip and FAISS for the tests, in a folder of their own; the reason is in tests/packages.txt.
-$(TEST_STAMP): tests/packages.txt $(DEV_STAMP)
+$(TEST_STAMP): tests/packages.txt | $(BIN)/python
 	rm -rf $(TEST_PACKAGES)
 	$(BIN)/python -m pip install --no-compile --no-deps --target $(TEST_PACKAGES) -r tests/packages.txt
 	touch $@
