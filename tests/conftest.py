@@ -3,6 +3,7 @@
 Tests that need the browser skip where there is none.
 """
 
+import gc
 import os
 import shutil
 import signal
@@ -101,6 +102,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {Path(__file__).parent / name: place for place, name in enumerate(LONG_FILES)}
     assert all(map(Path.is_file, places)), "LONG_FILES names a file that is not there"
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end; collections of garbage then pass over it."""
+    gc.freeze()
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
