@@ -148,9 +148,9 @@ def test_time_grows_no_faster_than_the_question() -> None:
     facts = ImageFacts.of(IMAGE, KINDS)
     for begin in ("", "What is the number of ", "Is there a ", "Are ", "What "):
         for piece in ("a", "what ", "the ", "the dog in the picture ", "there ", "visible "):
-            begun = time.perf_counter()
+            begun = time.process_time()
             judge(record(begin + piece * (20_000 // len(piece)), "1|2|3|4", 0), facts)
-            assert time.perf_counter() - begun < 1, (begin, piece)
+            assert time.process_time() - begun < 1, (begin, piece)
 
 
 def test_refuted_records_have_a_reason() -> None:

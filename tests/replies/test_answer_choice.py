@@ -446,9 +446,9 @@ LOOPS = [
     "part", [*LOOPS, "a.b.", "not ", "1,", "B is ", "- ", "x", "B\n", "*a", "I say that A is "]
 )
 def test_long_replies_are_read_in_time(part: str) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     written_choice(part * (30_000 // len(part)), ["dog", "cat", "cat dog", "5"])
-    assert time.perf_counter() - begin < 3
+    assert time.process_time() - begin < 3
 
 
 def test_the_words_for_no_answer() -> None:

@@ -336,9 +336,9 @@ def test_time_grows_no_faster_than_the_reply(monkeypatch: pytest.MonkeyPatch, pr
         "ing [0.1,0.2] ",
     ]
     for piece in pieces:
-        begun = time.perf_counter()
+        begun = time.process_time()
         parse_reply(prefix + piece * (300_000 // len(piece)))
-        assert time.perf_counter() - begun < 2, piece
+        assert time.process_time() - begun < 2, piece
 
 
 def test_any_mixture_of_pieces_is_parsed_or_dropped() -> None:
