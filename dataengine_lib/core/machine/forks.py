@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]  # as its own workers use
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from dataengine_lib.core.machine.threads import ONE_THREAD_BELOW
+from dataengine_lib.core.machine.threads import ONE_THREAD_BELOW, available_threads
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -32,9 +32,55 @@ def processes_for(parameters: int) -> int:
     """
     if parameters >= ONE_THREAD_BELOW or sys.platform != "linux":
         return 1
-    import torch
+    return available_threads()
 
-    return torch.get_num_threads()
+
+class Fork(Generic[_T, _R]):
+    """A copy of this process that carries out `work` for each item that it is sent; `end` it in any case.
+
+    What `work` refers to is copied with the process; items and results are pickled. Ends itself with this process.
+    """
+
+    def __init__(self, work: Callable[[_T], _R]) -> None:
+        # tokenizers' threads do not outlive a fork; without this they say so on the terminal
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        context = multiprocessing.get_context("fork")
+        self.connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, work, os.getpid()), daemon=True)
+        self._process.start()
+        theirs.close()  # so that its end can be seen from here
+
+    def send(self, item: _T) -> None:
+        """Begin with an item. Raises ForkEnded."""
+        try:
+            self.connection.send(item)
+        except OSError as error:
+            raise self._ended() from error
+
+    def outcome(self) -> tuple[_R | None, Exception | None]:
+        """The result of the oldest item, or the error in its place. Raises ForkEnded."""
+        try:
+            found: tuple[_R | None, Exception | None] = self.connection.recv()
+            return found
+        except (EOFError, OSError) as error:
+            raise self._ended() from error
+
+    def receive(self) -> _R:
+        """The result of the oldest item. Raises what its work raised, and ForkEnded."""
+        result, error = self.outcome()
+        if error is not None:
+            raise error
+        return result  # type: ignore[return-value]  # None only where that is the result
+
+    def end(self) -> None:
+        """End the copy, whatever it does."""
+        self._process.kill()
+        self._process.join()
+        self.connection.close()
+
+    def _ended(self) -> ForkEnded:
+        self._process.join()
+        return ForkEnded(f"a process ended with status {self._process.exitcode}")
 
 
 def in_forks(work: Callable[[_T], _R], items: Sequence[_T], processes: int) -> Generator[_R, None, None]:
@@ -47,54 +93,37 @@ def in_forks(work: Callable[[_T], _R], items: Sequence[_T], processes: int) -> G
     if processes < 2:
         yield from map(work, items)
         return
-    # tokenizers' threads do not outlive a fork; without this they say so on the terminal
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    context = multiprocessing.get_context("fork")
     waiting = iter(range(len(items)))
-    copies: dict[Connection, Any] = {}
-    done: dict[int, tuple[_R, Exception | None]] = {}
+    copies: dict[Any, Fork[int, _R]] = {}  # by their connections
+    begun: dict[Any, int] = {}  # the number of the item that a copy works on
+    done: dict[int, tuple[Any, Exception | None]] = {}
+
+    def begin(connection: Any) -> None:
+        if (number := next(waiting, None)) is not None:
+            begun[connection] = number
+            copies[connection].send(number)
+
     try:
-        for number in range(processes):
-            ours, theirs = context.Pipe()
-            copy = context.Process(
-                target=_serve, args=(theirs, work, items, os.getpid()), daemon=True, name=f"copy {number}"
-            )
-            copy.start()
-            theirs.close()  # so that its end can be seen from here
-            copies[ours] = copy
-            ours.send(next(waiting))
+        for _ in range(processes):
+            copy: Fork[int, _R] = Fork(lambda number: work(items[number]))
+            copies[copy.connection] = copy
+            begin(copy.connection)
         for wanted in range(len(items)):
             while wanted not in done:
-                for connection in wait(list(copies)):
-                    assert isinstance(connection, Connection)
-                    number, outcome = _received(connection, copies[connection])
-                    done[number] = outcome
-                    if (following := next(waiting, None)) is not None:
-                        connection.send(following)
+                for connection in wait(list(begun)):
+                    done[begun.pop(connection)] = copies[connection].outcome()
+                    begin(connection)
             result, error = done.pop(wanted)
             if error is not None:  # only now: the caller has all results before it, as without copies
                 raise error
             yield result
     finally:
         for copy in copies.values():
-            copy.kill()
-        for connection, copy in copies.items():
-            copy.join()
-            connection.close()
+            copy.end()
 
 
-def _received(connection: Connection, copy: Any) -> tuple[int, tuple[Any, Exception | None]]:
-    """The number of an item, and its result or the error in its place."""
-    try:
-        found: tuple[int, tuple[Any, Exception | None]] = connection.recv()
-        return found
-    except (EOFError, OSError) as error:
-        copy.join()
-        raise ForkEnded(f"a process ended with status {copy.exitcode}") from error
-
-
-def _serve(connection: Connection, work: Callable[[_T], _R], items: Sequence[_T], parent: int) -> None:
-    """What a copy does: the items whose numbers it gets, until it is ended."""
+def _serve(connection: Connection, work: Callable[[Any], Any], parent: int) -> None:
+    """What a copy does until it is ended."""
     # a parent that is killed leaves no copy behind, which would hold its locks
     ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:
@@ -107,8 +136,8 @@ def _serve(connection: Connection, work: Callable[[_T], _R], items: Sequence[_T]
     # a copy has none of the threads of its parent, and must not wait for them
     torch.set_num_threads(1)
     while True:
-        number = connection.recv()
+        item = connection.recv()
         try:
-            connection.send((number, (work(items[number]), None)))
+            connection.send((work(item), None))
         except Exception as error:  # raised again by the parent, whatever it is
-            connection.send((number, (None, ExceptionWithTraceback(error, error.__traceback__))))
+            connection.send((None, ExceptionWithTraceback(error, error.__traceback__)))

@@ -13,6 +13,8 @@ from typing import Any
 # this, a step on one core takes seconds at most, and equal bytes are worth more; larger models are worth all threads.
 ONE_THREAD_BELOW = 50_000_000
 
+_replaced: list[int] = []  # what the blocks that run have replaced, the outermost first
+
 
 @contextmanager
 def threads_for(model: Any) -> Iterator[None]:
@@ -29,10 +31,19 @@ def threads_for(model: Any) -> Iterator[None]:
         yield
         return
     torch.set_num_threads(1)
+    _replaced.append(before)
     try:
         yield
     finally:
+        _replaced.pop()
         torch.set_num_threads(before)
+
+
+def available_threads() -> int:
+    """How many threads a large model has here, also inside a block of `threads_for`."""
+    import torch
+
+    return _replaced[0] if _replaced else torch.get_num_threads()
 
 
 def parameter_count(model: Any) -> int:

@@ -80,6 +80,11 @@ def examples_of(passes: Passes) -> list[list[Example]]:
     return [[passes.rows[place].example for place in places] for places in passes.places]
 
 
+def pass_inputs(examples: ExampleEncoder, passes: Passes, number: int) -> dict[str, Any]:
+    """The inputs of one pass, as `pass_loader` gives them."""
+    return _Collate(examples)([passes.rows[place] for place in passes.places[number]])
+
+
 def pass_loader(examples: ExampleEncoder, passes: Passes, workers: int) -> DataLoader[_Passed]:
     """Gives the inputs of each pass in order, made in `workers` processes; 0 makes them in this one."""
     return DataLoader(

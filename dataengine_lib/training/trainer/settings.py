@@ -25,7 +25,7 @@ class TrainerSettings(StepConfig):
     clip: float = Field(1.0, ge=0)
     """Largest norm of the gradient; 0: no limit."""
     accumulate: int = Field(1, ge=1)
-    """Passes that the rows of a step are divided into, to fit into memory."""
+    """Passes that the rows of a step are divided into, to fit into memory; a small student's are computed at once."""
     workers: int | None = Field(None, ge=0)
     """Processes that prepare images and texts, 0 for none; default: 4 beside a GPU, else 0."""
     save_steps: int = Field(500, ge=1)

@@ -2,21 +2,28 @@
 
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainingArguments
-from transformers.training_args import ParallelMode
+from transformers import PrinterCallback, ProgressCallback, Trainer
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.training.examples import ExampleEncoder
 from dataengine_lib.training.trainable import Trainable
-from dataengine_lib.training.trainer.passes import LEARNT, Steps, examples_of, pass_loader, passes_of
+from dataengine_lib.training.trainer.arguments import trainer_arguments
+from dataengine_lib.training.trainer.parallel_passes import ParallelPasses, runs_at_once
+from dataengine_lib.training.trainer.passes import (
+    LEARNT,
+    Passes,
+    Steps,
+    examples_of,
+    pass_inputs,
+    pass_loader,
+    passes_of,
+)
 from dataengine_lib.training.trainer.saved_state import mark_complete, newest_state, remove_older
 from dataengine_lib.training.trainer.schedule import rate_schedule
 from dataengine_lib.training.trainer.settings import TrainerSettings
@@ -24,27 +31,12 @@ from dataengine_lib.training.trainer.settings import TrainerSettings
 _TRAINED = "trained.safetensors"  # the trained weights of a saved state, in float32
 
 
-@dataclass
-class _Arguments(TrainingArguments):
-    """TrainingArguments on the student's own device: with several GPUs the Trainer would split each pass over all."""
-
-    student_device: str = "cpu"
-
-    @cached_property
-    def _setup_devices(self) -> torch.device:
-        # a cached property's own function
-        found: torch.device = TrainingArguments.__dict__["_setup_devices"].func(self)
-        if self.parallel_mode == ParallelMode.DISTRIBUTED:
-            return found
-        device = torch.device(self.student_device)
-        self._n_gpu = int(device.type == "cuda")
-        return device
-
-
 class StudentTrainer(Trainer):
     """Trains a student on the passes over `steps`, one step a batch.
 
-    States are written below `folder` every `save_steps`; with `validation`, its loss is measured just before.
+    States are written below `folder` every `save_steps`; with `validation`, its loss is measured just before. The passes
+    of a step follow each other, or are computed at the same time where that gives the same weights; `close` ends the
+    processes that do so.
     """
 
     def __init__(
@@ -58,10 +50,15 @@ class StudentTrainer(Trainer):
     ) -> None:
         self._student, self._examples, self._steps, self._validation = student, examples, steps, validation
         self._settings = settings
+        self._parallel: ParallelPasses | None = None
+        self._own: dict[int, Passes] = {}  # in a copy of this process: its passes, by their part
+        several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+        at_once = not several and runs_at_once(student.model, settings.accumulate, student.device)
+        self._parts = settings.accumulate if at_once else 1  # passes at the same time
         random_state = torch.get_rng_state()
         super().__init__(
             model=student.model,
-            args=_arguments(student, settings, folder, bool(validation)),
+            args=trainer_arguments(student, settings, folder, bool(validation), self._parts),
             eval_dataset=list(validation) or None,
         )
         self._check_sharding()
@@ -83,14 +80,43 @@ class StudentTrainer(Trainer):
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """The passes of this process; not prepared by accelerate, which would divide them once more."""
-        passes = passes_of(
-            self._steps, self.args.gradient_accumulation_steps, self.args.world_size, self.args.process_index
-        )
+        passes = self._passes(0)
         self._examples.prepare(examples_of(passes))
         workers = self._settings.workers
         if workers is None:  # on a CPU they would take the cores that the training needs
             workers = 4 if self._student.device.type == "cuda" else 0
         return pass_loader(self._examples, passes, workers)
+
+    def _passes(self, part: int) -> Passes:
+        """All passes of this process; of several at the same time, the one of each step that is number `part`."""
+        if self._parts > 1:
+            return passes_of(self._steps, 1, self._parts, part)
+        return passes_of(
+            self._steps, self.args.gradient_accumulation_steps, self.args.world_size, self.args.process_index
+        )
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *given: Any, **named: Any) -> torch.Tensor:
+        """The loss of a pass, whose gradients are added to the parameters'; of all passes of a step at the same time."""
+        if self._parts == 1:
+            return super().training_step(model, inputs, *given, **named)
+        if self._parallel is None:
+
+            def of_copy(part: int, step: int) -> torch.Tensor:
+                if part not in self._own:
+                    self._own[part] = self._passes(part)
+                    self._examples.prepare(examples_of(self._own[part]))
+                inputs = pass_inputs(self._examples, self._own[part], step)
+                return super(StudentTrainer, self).training_step(model, inputs, *given, **named)
+
+            self._parallel = ParallelPasses(self._student.parameters, of_copy, self._parts)
+        self._parallel.start(self.state.global_step)
+        return self._parallel.add(super().training_step(model, inputs, *given, **named))
+
+    def close(self) -> None:
+        """End the processes of passes at the same time."""
+        if self._parallel is not None:
+            self._parallel.close()
+            self._parallel = None
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         """AdamW over the student's trained weights."""
@@ -145,7 +171,7 @@ class StudentTrainer(Trainer):
         # as many passes as in training, since a whole step of rows may not fit into memory
         passes = passes_of(
             self._validation,
-            self.args.gradient_accumulation_steps,
+            self._settings.accumulate,
             self.args.world_size,
             self.args.process_index,
         )
@@ -247,37 +273,3 @@ def _load_trained(model: Any, folder: Path) -> None:
     with torch.no_grad():
         for name, parameter in trained.items():
             parameter.copy_(saved[name])
-
-
-def _arguments(
-    student: Trainable, settings: TrainerSettings, folder: Path, validated: bool
-) -> TrainingArguments:
-    states: dict[str, Any] = {"save_strategy": "steps", "save_steps": settings.save_steps}
-    if validated:
-        states |= {
-            "eval_strategy": "steps",
-            "eval_steps": settings.save_steps,
-            "load_best_model_at_end": settings.keep_best,
-            "metric_for_best_model": "eval_loss",
-            "greater_is_better": False,
-        }
-    return _Arguments(
-        student_device=str(student.device),
-        output_dir=str(folder),
-        num_train_epochs=1,
-        per_device_train_batch_size=1,  # for the Trainer's messages alone: our loader makes the passes
-        gradient_accumulation_steps=settings.accumulate,
-        max_grad_norm=settings.clip,
-        logging_steps=1,
-        logging_nan_inf_filter=False,
-        report_to=list(settings.report_to) or "none",
-        # `round1` of round1/.checkpoint.unfinished/states
-        run_name=folder.absolute().parent.parent.name or None,
-        disable_tqdm=True,
-        use_cpu=student.device.type == "cpu",
-        # a pass of texts alone uses no projector, in this process or in all
-        ddp_find_unused_parameters=True,
-        remove_unused_columns=False,
-        seed=settings.seed,
-        **states,
-    )

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
 
+from dataengine_lib.core.machine.forks import ForkEnded
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.training.examples import ExampleEncoder
 from dataengine_lib.training.launch.launcher import OUT_OF_MEMORY, PROGRESS
@@ -76,6 +77,10 @@ def train(
         try:
             trainer.train(resume_from_checkpoint=str(found) if found else None)
             return _finished(trainer, begun_at, accumulate, keep_best=settings.keep_best)
+        except ForkEnded as error:
+            raise DataEngineError(
+                f"fine-tuning: {error}, most likely for lack of memory; set OMP_NUM_THREADS to 1 and start the step again"
+            ) from error
         except RuntimeError as error:
             if not (isinstance(error, torch.OutOfMemoryError) or should_reduce_batch_size(error)):
                 raise
@@ -90,6 +95,7 @@ def train(
                 ) from error
         finally:
             progress.close()
+            trainer.close()
         trainer.save_now()
         accumulate = min(2 * accumulate, most)
         torch.cuda.empty_cache()  # nothing where there is no GPU
