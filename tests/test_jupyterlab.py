@@ -13,12 +13,15 @@ from typing import NamedTuple
 
 import nbformat
 import pytest
+from in_lab.studio import hostile_reply, revise_a_prompt, write_studio_notebook
 from made_run import write_run
 from nbformat.v4 import new_code_cell, new_notebook
 from project import PROJECT_ROOT
 from reviewing.review_records import EVIL, record, reject
 
 from dataengine_lib.core.files import write_json, write_jsonl
+from dataengine_lib.playground.server import serve
+from dataengine_lib.playground.teacher import reply
 
 pytestmark = pytest.mark.browser
 TOKEN = "only-for-this-test"
@@ -159,10 +162,7 @@ def test_evaluate_runs_on_its_defaults_and_shows_chart_gallery_and_conclusion(la
 
 def test_a_run_is_explored_with_the_forms_of_the_notebook(lab, page):
     """Clicks, keys, the files they write, and hostile texts that stay texts, in one session over the newest run."""
-    faults, requests = [], []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    page.set_viewport_size({"width": 1280, "height": 1000})
+    check = watch(lab, page)
     run_all(lab, page, "explore")
     page.get_by_text("made has 2 evaluations, 6 bad cases and 4 kept QAs").wait_for(
         state="attached", timeout=240_000
@@ -174,10 +174,34 @@ def test_a_run_is_explored_with_the_forms_of_the_notebook(lab, page):
     find_neighbours(page)
     # A, pressed in a list, would add a cell, if JupyterLab heard it, and D twice delete one
     assert page.locator(".jp-Cell").count() == cells
-    assert page.evaluate("window.ran === undefined") and faults == []
-    assert page.locator(".dataengine-form").locator("script, img[src=x], mjx-container").count() == 0
-    inside = (lab.address, lab.address.replace("http", "ws"), "data:", "blob:")
-    assert [url for url in requests if not url.startswith(inside) or url.endswith("/x")] == []
+    check()
+
+
+def test_a_prompt_is_revised_in_the_studio(lab, page):
+    """Typed reasons and rules, keys, a proposal, a version and its files; the teacher's texts are hostile."""
+    check = watch(lab, page)
+    with serve(reply, structured=hostile_reply) as server:
+        folder = write_studio_notebook(lab.root, server.base_url)
+        run_all(lab, page, "studio")
+        revise_a_prompt(page, folder)
+    assert page.locator(".jp-Cell").count() == 1
+    check()
+
+
+def watch(lab, page):
+    """What checks at the end that no text of data or models ran, was typeset, or loaded anything."""
+    faults, requests = [], []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.set_viewport_size({"width": 1280, "height": 1000})
+
+    def check():
+        assert page.evaluate("window.ran === undefined") and faults == []
+        assert page.locator(".dataengine-form").locator("script, img[src=x], mjx-container").count() == 0
+        inside = (lab.address, lab.address.replace("http", "ws"), "data:", "blob:")
+        assert [url for url in requests if not url.startswith(inside) or url.endswith("/x")] == []
+
+    return check
 
 
 def browse_bad_cases(page, file):

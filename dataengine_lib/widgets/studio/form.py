@@ -46,7 +46,7 @@ class StudioForm:
             **_FIELD,
         )
         self.why.observe(lambda _: self._keep_why(), names="value")
-        self.rules = w.Textarea(description="rules", rows=12, layout=w.Layout(width="auto"), **_FIELD)
+        self.rules = w.Textarea(description="rules", rows=14, layout=w.Layout(width="auto"), **_FIELD)
         self.rules.observe(lambda _: self._act(self._edit), names="value")
         self.buttons: dict[str, Any] = {}
         asked = self._row(
@@ -61,7 +61,7 @@ class StudioForm:
             w,
             ("right", "Right (A)", "a", "success", lambda: self._mark(False)),
             ("wrong", "Wrong (R)", "r", "danger", lambda: self._mark(True)),
-            ("unmark", "Take back (U)", "u", "", lambda: self._mark(None)),
+            ("unmark", "Take mark back (U)", "u", "", lambda: self._mark(None)),
         )
         revised = self._row(
             w,
@@ -128,7 +128,7 @@ class StudioForm:
             said = f" · marked {'wrong' if mark.wrong else 'right'}" if mark else ""
             total = len(session.trial.outcomes)
             self.place.value = (
-                f"<b>{session.place + 1} of {total}</b> · {session.trial.kept} kept by the checks{said}"
+                f"<b>{session.place + 1} of {total}</b> · {session.trial.kept} pass the checks{said}"
             )
             self._show_outcome(outcome)
         self._shown = outcome

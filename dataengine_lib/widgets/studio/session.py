@@ -87,7 +87,7 @@ class StudioSession:
         if proposal.problem:
             return f"No proposal: {proposal.problem}."
         self.proposal, self.draft = proposal, list(proposal.rules)
-        return proposal.why or "Proposed, without a reason."
+        return f"The teacher's reason: {proposal.why}" if proposal.why else "Proposed, without a reason."
 
     def edit(self, text: str) -> None:
         """Take the rules that a person wrote, a numbered line each, as the draft."""
