@@ -124,7 +124,7 @@ def test_the_first_page_leads_to_runs_and_experiments(lab, page):
     page.goto(f"{lab.address}/lab/workspaces/start/tree/notebooks/start.md?token={TOKEN}")
     for link, folder, file in (
         ("demo", "params", "demo.yaml"),
-        ("What lies in reports/", "reports", "README.md"),
+        ("what lies there", "reports", "README.md"),
     ):
         page.locator(".lm-TabBar-tab", has_text="start.md").click()
         page.locator(".jp-RenderedMarkdown:visible").get_by_role("link", name=link, exact=True).click()
