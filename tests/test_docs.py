@@ -8,7 +8,7 @@ import yaml
 from experiments import demo_experiment
 from PIL import Image
 from project import PROJECT_ROOT
-from tiny_families import FAMILIES
+from tiny_families import FAMILIES, IMAGE_REUSE
 
 from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.file_kinds.looks_like import looks_like
@@ -90,10 +90,10 @@ def test_it_names_nothing_that_changes_from_machine_to_machine():
 
 
 def test_the_families_it_names_are_those_that_are_tested():
-    said = EXPERIMENTS.split("tested on ")[1].split(".\n")[0].replace("\n", " ")
-    named = {re.sub(r"\W", "", name).lower() for name in re.split(r",| and ", said)}
-    tested = {re.sub(r"_", "", name) for name in FAMILIES}
-    assert named == tested | {"llava15"}  # LLaVA-1.5 has tests of its own
+    rows = re.findall(r"^\| `([a-z ]+)` \| [^|]+ \| ([^|]+) \|$", EXPERIMENTS, re.M)
+    named = {re.sub(r"\W", "", name).lower(): way for way, names in rows for name in names.split(",")}
+    tested = {re.sub(r"_", "", name): IMAGE_REUSE[name] for name in FAMILIES}
+    assert named == tested | {"llava15": "keys and values"}  # LLaVA-1.5 has tests of its own
 
 
 def test_the_guide_to_teachers_names_what_is_there():

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from contextlib import nullcontext
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
 from accelerate.utils.memory import should_reduce_batch_size
@@ -21,6 +22,8 @@ from dataengine_lib.students.chat_texts import (
 )
 from dataengine_lib.students.encoder_decoder import EncoderDecoderBackend, is_encoder_decoder
 from dataengine_lib.students.image_kv_cache import ImageCacheBackend
+from dataengine_lib.students.image_reuse.image_prefix_cache import ImagePrefixBackend
+from dataengine_lib.students.image_reuse.vision_features import VisionFeatures
 from dataengine_lib.students.interface import RankedText
 from dataengine_lib.students.length_limit import LengthLimit
 from dataengine_lib.students.option_scores import TokenizedQuestion, tokenize_question
@@ -64,7 +67,7 @@ class HuggingFaceStudent:
         self._parameters = parameter_count(model)
         self._is_encoder_decoder = is_encoder_decoder(model.config)
         self._uncached: EncoderDecoderBackend | UncachedBackend
-        self._image_cache: ImageCacheBackend | None = None
+        self._image_cache: ImageCacheBackend | ImagePrefixBackend | None = None
         self._prefix_cache: PrefixCacheBackend | None = None
         if self._is_encoder_decoder:  # its encoder output plays the part of a cache
             self._uncached = EncoderDecoderBackend(model, processor)
@@ -72,6 +75,7 @@ class HuggingFaceStudent:
             self._uncached = UncachedBackend(model, processor)
             self._image_cache = _image_cache_for(model, processor)
             self._prefix_cache = PrefixCacheBackend(model, processor)
+        self._features = VisionFeatures.for_model(model)
         self._tried: set[str] = set()  # caches that have had their trial
         self._length_limit = LengthLimit(model, processor)
 
@@ -79,6 +83,16 @@ class HuggingFaceStudent:
     def processes(self) -> int:
         """How many processes may answer with this student at the same time: several for a small one on a processor."""
         return processes_for(self._parameters) if self.model.device.type == "cpu" else 1
+
+    @property
+    def image_reuse(self) -> Literal["keys and values", "features", "none"]:
+        """What of an image its questions share: keys and values, the vision tower's features, or none, read for each one.
+
+        Of keys and values it is certain after the first call, when the cache has had its trial.
+        """
+        if self._image_cache is not None:
+            return "keys and values"
+        return "none" if self._features is None else "features"
 
     def length_fault(self, image: Image.Image, question: str, choices: Sequence[str]) -> str:
         """Why this question is too long to be asked, empty when it is not."""
@@ -135,9 +149,8 @@ class HuggingFaceStudent:
             return []
 
         def write(batch_size: int) -> list[list[int]]:
-            if (image_cache := self._usable_image_cache(images, questions, batch_size)) is not None:
-                prefixes = [question.prefix for question in questions]
-                return image_cache.generate(list(images), prefixes, batch_size, max_new_tokens)
+            if (image_cache := self._usable_image_cache(images, texts, questions, batch_size)) is not None:
+                return image_cache.generate(images, texts, questions, batch_size, max_new_tokens)
             # the prefix cache can only rank
             return self._uncached.generate(images, texts, questions, batch_size, max_new_tokens)
 
@@ -161,9 +174,9 @@ class HuggingFaceStudent:
 
     def _rank(self, batch: _Batch, batch_size: int) -> list[list[float]]:
         """Ranked by the fastest backend that is right for this model: by image, by prefix, else uncached."""
-        image_cache = self._usable_image_cache(batch.images, batch.questions, batch_size)
+        image_cache = self._usable_image_cache(*batch, batch_size)
         if image_cache is not None:
-            return image_cache.rank(batch.images, batch.questions, batch_size)
+            return image_cache.rank(*batch, batch_size)
         # a cache has one trial, on first use; if it fails, the cache is dropped for good
         if (prefix_cache := self._prefix_cache) is not None and "prefix" not in self._tried:
             trial = self._trial(batch.images)
@@ -176,17 +189,21 @@ class HuggingFaceStudent:
         return backend.rank(*batch, batch_size)
 
     def _usable_image_cache(
-        self, images: Sequence[Image.Image], questions: Sequence[TokenizedQuestion], batch_size: int
-    ) -> ImageCacheBackend | None:
+        self,
+        images: Sequence[Image.Image],
+        texts: Sequence[str],
+        questions: Sequence[TokenizedQuestion],
+        batch_size: int,
+    ) -> ImageCacheBackend | ImagePrefixBackend | None:
         """The cache by image, where it supports the questions and gives this model's own scores."""
         image_cache = self._image_cache
-        if image_cache is None or not image_cache.supports([question.prefix for question in questions]):
+        if image_cache is None or not image_cache.supports(texts, questions):
             return None
         if "image" not in self._tried:
             trial = self._trial(images)
             if not self._same_scores(
                 trial,
-                lambda: image_cache.rank(trial.images, trial.questions, batch_size),
+                lambda: image_cache.rank(*trial, batch_size),
                 batch_size,
                 "cache of images",
             ):
@@ -231,26 +248,30 @@ class HuggingFaceStudent:
         """
         while True:
             try:
-                with threads_for(self._parameters):
+                # where keys and values are reused, the tower reads each image once anyway
+                features = self._features if self._image_cache is None else None
+                with threads_for(self._parameters), features.reused() if features else nullcontext():
                     return work(self.batch_size)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
-                has_cache = self._image_cache is not None or self._prefix_cache is not None
+                caches = (self._image_cache, self._prefix_cache, self._features)
+                has_cache = any(cache is not None for cache in caches)
                 if self.batch_size == 1 and not has_cache:
                     raise DataEngineError(
                         "one question does not fit into memory with this student; take a smaller one, another "
                         "dtype, or device: device_map"
                     ) from error
             # outside of `except`, where the error's traceback would keep the failed pass's tensors alive
-            if self._image_cache is not None:
-                self._image_cache.clear()
+            for cache in (self._image_cache, self._features):
+                if cache is not None:
+                    cache.clear()
             if self.batch_size > 1:
                 # stays halved for later calls, which would run out of memory too
                 self.batch_size //= 2
                 _log.warning("out of memory; continuing with %d questions in one pass", self.batch_size)
             else:  # a cache holds all options of a question at once, which takes more than one option
-                self._image_cache = self._prefix_cache = None
+                self._image_cache = self._prefix_cache = self._features = None
                 _log.warning("out of memory; continuing with one option in one pass")
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
@@ -266,12 +287,14 @@ def _is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def _image_cache_for(model: Any, processor: Any) -> ImageCacheBackend | None:
+def _image_cache_for(model: Any, processor: Any) -> ImageCacheBackend | ImagePrefixBackend | None:
     try:
-        return ImageCacheBackend.for_model(model, processor)
+        own = ImageCacheBackend.for_model(model, processor)
+        return ImagePrefixBackend.for_model(model, processor) if own is None else own
     except Exception as error:  # processors differ in what they accept, and this only asks whether it works
         _log.warning(
-            "the student's images cannot be cached (%s); each question reads its own", _one_line(error)
+            "the student's images cannot be cached (%s); their keys and values are not reused",
+            _one_line(error),
         )
         return None
 

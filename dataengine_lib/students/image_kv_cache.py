@@ -4,7 +4,7 @@ The tokens of image, question and options form a tree. Keys and values of the im
 hides a question's options from each other. The scores are those of one plain pass per option.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import torch
@@ -72,17 +72,22 @@ class ImageCacheBackend:
         # a separator within the run (rows of tiles) would need the image's size
         return backend if set(backend._image_tokens) == {backend.image_token} else None
 
-    def supports(self, prefixes: list[list[int]]) -> bool:
-        """Whether every prefix has exactly one image, the same tokens before it and some text after it."""
+    def supports(self, texts: Sequence[str], questions: Sequence[TokenizedQuestion]) -> bool:
+        """Whether every question's prefix has exactly one image, the same tokens before it and some text after it."""
+        prefixes = [question.prefix for question in questions]
         if any(ids.count(self.image_token) != 1 for ids in prefixes):
             return False
         before = {tuple(ids[: ids.index(self.image_token)]) for ids in prefixes}
         return len(before) == 1 and all(ids[-1] != self.image_token for ids in prefixes)
 
     def rank(
-        self, images: list[Image.Image], questions: list[TokenizedQuestion], batch_size: int
+        self,
+        images: Sequence[Image.Image],
+        texts: Sequence[str],
+        questions: Sequence[TokenizedQuestion],
+        batch_size: int,
     ) -> list[list[float]]:
-        """One score per option of every question."""
+        """One score per option of every question; `texts` are in the questions already."""
         scores: list[list[float]] = [[] for _ in questions]
         prefixes = [question.prefix for question in questions]
         lengths = [len(question.prefix) + sum(map(len, question.options)) for question in questions]
@@ -93,20 +98,26 @@ class ImageCacheBackend:
         return scores
 
     def generate(
-        self, images: list[Image.Image], prefixes: list[list[int]], batch_size: int, max_new_tokens: int
+        self,
+        images: Sequence[Image.Image],
+        texts: Sequence[str],
+        questions: Sequence[TokenizedQuestion],
+        batch_size: int,
+        max_new_tokens: int,
     ) -> list[list[int]]:
-        """Token ids of greedy continuations, without the end token."""
+        """Token ids of greedy continuations of each question's prefix, without the end token."""
+        prefixes = [question.prefix for question in questions]
         written: list[list[int]] = [[] for _ in prefixes]
         lengths = [len(ids) for ids in prefixes]
         for batch, cache, cache_rows in self._batches(images, prefixes, lengths, batch_size):
-            texts = [self._after_image(prefixes[i]) for i in batch]
-            continued = self._generate_batch(texts, cache, cache_rows, max_new_tokens)
+            behind = [self._after_image(prefixes[i]) for i in batch]
+            continued = self._generate_batch(behind, cache, cache_rows, max_new_tokens)
             for i, ids in zip(batch, continued, strict=True):
                 written[i] = ids
         return written
 
     def _batches(
-        self, images: list[Image.Image], prefixes: list[list[int]], lengths: list[int], batch_size: int
+        self, images: Sequence[Image.Image], prefixes: list[list[int]], lengths: list[int], batch_size: int
     ) -> Iterator[tuple[list[int], DynamicCache, list[int]]]:
         """(indices of questions of similar length, the cache of their images, each question's row in it).
 

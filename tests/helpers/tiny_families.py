@@ -299,6 +299,41 @@ def _idefics_parts(images: Any) -> tuple[Any, Any, Any, Any]:
     )
 
 
+def internvl(folder: Path) -> None:
+    """As InternVL3's `-hf` checkpoints: tiles of the image, and a thumbnail, between `<img>` and `</img>`."""
+    import json
+
+    from transformers import (
+        GotOcr2ImageProcessorPil,
+        InternVLConfig,
+        InternVLForConditionalGeneration,
+        InternVLProcessor,
+        Qwen2Config,
+    )
+
+    words = tokenizer(
+        "<IMG_CONTEXT>", "<img>", "</img>", "<video>", context_image_token="<IMG_CONTEXT>",
+        start_image_token="<img>", end_image_token="</img>", video_token="<video>",
+    )  # fmt: skip
+    config = InternVLConfig(
+        vision_config={**_TOWER, "image_size": 32},
+        text_config=Qwen2Config(**_SIZES, vocab_size=len(words)).to_dict(),
+        image_token_id=3,
+        image_seq_length=4,
+        tie_word_embeddings=False,
+    )
+    InternVLForConditionalGeneration(config).save_pretrained(folder)
+    images = GotOcr2ImageProcessorPil(
+        size={"height": 32, "width": 32}, crop_to_patches=True, min_patches=1, max_patches=4
+    )
+    _save_without_videos(
+        folder, InternVLProcessor, "InternVLVideoProcessor", images, words, template("<IMG_CONTEXT>\n")
+    )
+    (folder / "processor_config.json").write_text(
+        json.dumps({"processor_class": "InternVLProcessor", "image_seq_length": 4})
+    )
+
+
 def instructblip(folder: Path) -> None:
     from transformers import (
         BlipImageProcessorPil,
@@ -476,6 +511,7 @@ FAMILIES: dict[str, Callable[[Path], None]] = {
         mllama,
         idefics3,
         smolvlm,
+        internvl,
         instructblip,
         instructblip_t5,
         blip2_opt,
@@ -483,6 +519,19 @@ FAMILIES: dict[str, Callable[[Path], None]] = {
         paligemma,
         gemma3,
     )
+}
+
+
+# What of an image is reused by all questions about it, as the table in docs/experiments.md says.
+IMAGE_REUSE = {
+    **dict.fromkeys(
+        ("llava_next", "qwen2_5_vl", "qwen3_vl", "idefics3", "smolvlm", "internvl", "gemma3"),
+        "keys and values",
+    ),
+    **dict.fromkeys(
+        ("qwen3_5", "mllama", "instructblip", "instructblip_t5", "blip2_opt", "blip2_t5", "paligemma"),
+        "features",
+    ),
 }
 
 

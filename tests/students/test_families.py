@@ -1,5 +1,8 @@
 """Tests of every supported family: the fast ranking against one plain pass per option, and generation."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from student_questions import CHOICES, PROMPTS, assert_close
-from tiny_families import FAMILIES, save_family
+from tiny_families import FAMILIES, IMAGE_REUSE, save_family
 from tqdm import tqdm
 
 from dataengine_lib.core.bad_rows import BadRows
@@ -16,6 +19,8 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.chat_texts import ANSWER_START, chat_text, prompt_with_answer_start
 from dataengine_lib.students.encoder_decoder import EncoderDecoderBackend, is_encoder_decoder
 from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
+from dataengine_lib.students.image_reuse.vision_features import VisionFeatures
+from dataengine_lib.students.inputs import encode_prompts
 from dataengine_lib.students.loading import load_student
 from dataengine_lib.training.encoding.batches import IGNORED_LABEL
 from dataengine_lib.training.examples import ExampleEncoder
@@ -91,11 +96,72 @@ def test_fast_ranking_equals_one_plain_pass_per_option(
     texts = [[f"({'ABCD'[k]}) {choice}" for k, choice in enumerate(row)] for row in CHOICES]
     expected = naive_scores(student, pictures, texts)
     assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
-    shared = student._prefix_cache is not None or isinstance(student._uncached, EncoderDecoderBackend)
-    slow = student.model.config.model_type in SLOW
-    assert student._image_cache is None and shared != slow  # the cache was used
     assert min(max(row) - min(row) for row in expected) > 1e-2  # so that a wrong score would be noticed
     assert_close(student._uncached.rank(*plain_arguments(student, pictures)), expected)
+
+
+def test_an_image_is_read_once_for_all_its_questions(
+    student: HuggingFaceStudent, pictures: list[Image.Image], request: pytest.FixtureRequest
+) -> None:
+    way = IMAGE_REUSE[request.node.callspec.params["student"]]
+    fresh = HuggingFaceStudent(student.model, student.processor, batch_size=2)
+    expected = fresh._uncached.rank(*plain_arguments(student, pictures))  # the image read for each option
+    written = student.generate(pictures, PROMPTS)
+    fresh.rank(pictures[:1], PROMPTS[:1], CHOICES[:1])  # with the trial of caches
+    assert fresh.image_reuse == student.image_reuse == way
+    prefix = fresh._prefix_cache is not None or isinstance(fresh._uncached, EncoderDecoderBackend)
+    assert prefix != (student.model.config.model_type in SLOW) or way == "keys and values"
+    if fresh._features:
+        fresh._features.clear()
+    if fresh._image_cache:
+        fresh._image_cache.clear()
+
+    def pixels(images: list[Image.Image]) -> int:
+        """Numbers that the vision tower takes of the images, one by one."""
+        asked = ((chat_text(student.processor, PROMPTS[0])[0], image) for image in images)
+        with_tower = [encode_prompts(student.processor, [text], [image]) for text, image in asked]
+        with reads_of(student) as reads, torch.inference_mode():
+            for inputs in with_tower:
+                fresh._uncached.model(**decoder_inputs(student, inputs), use_cache=False)
+        return sum(reads)
+
+    three = pixels(list({id(image): image for image in pictures}.values()))
+    with reads_of(student) as reads:
+        assert_close(fresh.rank(pictures, PROMPTS, CHOICES), expected)
+        ranked = sum(reads)
+        assert fresh.generate(pictures, PROMPTS) == written
+    assert ranked == three
+    # two images are kept at a time, or all of them
+    assert sum(reads) == (2 * three if way == "keys and values" else three)
+
+
+@contextmanager
+def reads_of(student: HuggingFaceStudent) -> Iterator[list[int]]:
+    """How many numbers each pass of the vision tower gets."""
+    features = VisionFeatures.for_model(student.model)
+    assert features is not None
+    tower, reads = features._tower, []
+    real = tower.forward
+
+    @wraps(real)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        given = [*args, *kwargs.values()]
+        reads.append(max(one.numel() for one in given if isinstance(one, torch.Tensor)))
+        return real(*args, **kwargs)
+
+    tower.forward = forward
+    try:
+        yield reads
+    finally:
+        del tower.forward
+
+
+def decoder_inputs(student: HuggingFaceStudent, inputs: Any) -> Any:
+    """The encoded prompt, with a start for an encoder-decoder to write behind."""
+    if not is_encoder_decoder(student.model.config):
+        return inputs
+    start = student.model.config.get_text_config(decoder=True).decoder_start_token_id
+    return dict(inputs) | {"decoder_input_ids": torch.tensor([[start]])}
 
 
 def plain_arguments(student: HuggingFaceStudent, pictures: list[Image.Image]) -> Any:
