@@ -9,7 +9,7 @@ import msgspec
 import openai
 
 from dataengine_lib.chat.completion import read_completion
-from dataengine_lib.chat.endpoint import Server, on_loopback
+from dataengine_lib.chat.endpoint import Server, key_variable, on_loopback
 from dataengine_lib.chat.error_body import ErrorBody, ErrorReply
 from dataengine_lib.chat.rate_control import RateControl
 from dataengine_lib.chat.reply import AskFailed, MayRetry, NotOffered, Reply, TeacherStop
@@ -31,6 +31,7 @@ from dataengine_lib.chat.server_errors import (
     is_declined,
     is_temporary,
     is_unreachable,
+    is_without_quota,
     pause_before_retry,
 )
 from dataengine_lib.chat.settings import ChatSettings
@@ -314,7 +315,12 @@ class ChatClient:
     def _stop_if_fatal(self, error: Exception, body: ErrorBody | None, reason: str, attempt: int) -> None:
         """Raise TeacherStop, and let no other request through, if this error will meet every request."""
         if body is not None:
-            stop = fatal_error(body, self.where, self.model, asked_wait(error))
+            wait = asked_wait(error)
+            stop = fatal_error(body, self.where, self.model, wait, key_variable(self.server.url))
+            if stop is None and is_without_quota(error):
+                stop = TeacherStop(
+                    f"{self.where}: allows no requests to {self.model} ({body}); name another model, or another plan"
+                )
             # Instead of the first reply: the address is that of a web site.
             if stop is None and body.is_page and body.status == 200 and not self._reached:
                 stop = TeacherStop(f"{self.where}: {body.words}")

@@ -16,23 +16,49 @@ from dataengine_lib.errors import ParameterError
 _LONGEST_MESSAGE = 300  # characters of a server's error message that are shown
 NO_KEY = "none"  # sent to servers that want no key, since the SDK insists on one
 _OPENAI_URL = "https://api.openai.com/v1"
+_OPENAI_HOST = "api.openai.com"
+# The names that the vendors' own documentation gives their keys; any other server has OPENAI_API_KEY.
+VENDOR_KEYS = {
+    "api.anthropic.com": "ANTHROPIC_API_KEY",
+    "generativelanguage.googleapis.com": "GEMINI_API_KEY",
+    "api.mistral.ai": "MISTRAL_API_KEY",
+}
+
+
+def key_variable(url: str) -> str:
+    """The environment variable that holds the key of a server."""
+    return VENDOR_KEYS.get(urlsplit(url).hostname or "", "OPENAI_API_KEY")
+
+
+def scores_no_prompts(base_url: str | None) -> bool:
+    """Whether a server is known to give no log-probabilities of prompts, at least with images."""
+    try:
+        return urlsplit(shown_url(_server_url(base_url))).hostname in (_OPENAI_HOST, *VENDOR_KEYS)
+    except ParameterError:  # of an address that is none, which `endpoint` says
+        return False
+
+
+def _server_url(base_url: str | None) -> str:
+    return (base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL).strip().rstrip("/")
 
 
 def endpoint(base_url: str | None) -> tuple[str, str]:
-    """URL and key of the server: `base_url`, else OPENAI_BASE_URL, else OpenAI itself, and OPENAI_API_KEY.
+    """URL and key of the server: `base_url`, else OPENAI_BASE_URL, else OpenAI itself, and the key in the environment.
 
-    The URL may hold a password or a query; `Server` takes it apart. Raises ParameterError when the URL is not valid, or
-    when OpenAI itself is meant and there is no key.
+    It is in the variable of `key_variable`, else in OPENAI_API_KEY. The URL may hold a password or a query; `Server`
+    takes it apart. Raises ParameterError when the URL is not valid, or when OpenAI itself or a vendor with a variable of
+    its own is meant and there is no key.
     """
-    url = (base_url or os.environ.get("OPENAI_BASE_URL") or _OPENAI_URL).strip().rstrip("/")
+    url = _server_url(base_url)
     if not url.startswith(("http://", "https://")):
         given = url.partition("?")[0].rpartition("@")[2]  # a password stands before @, a key behind ?
         raise ParameterError(f"base_url must begin with http:// or https:// (given: {shown(given)})")
     shown_url(url)  # raises ParameterError for a URL that cannot be parsed
-    key = os.environ.get("OPENAI_API_KEY", "").strip()
-    if not key and url.startswith("https://api.openai.com"):
+    variable = key_variable(url)
+    key = next(filter(None, (os.environ.get(name, "").strip() for name in (variable, "OPENAI_API_KEY"))), "")
+    if not key and urlsplit(url).hostname in (_OPENAI_HOST, *VENDOR_KEYS):
         raise ParameterError(
-            "OPENAI_API_KEY is not set; export it, or give base_url (or OPENAI_BASE_URL) of another server"
+            f"{variable} is not set; export it, or give base_url (or OPENAI_BASE_URL) of another server"
         )
     return url, key or NO_KEY
 

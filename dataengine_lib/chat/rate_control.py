@@ -187,11 +187,13 @@ class RateControl:
         """Obey the limits that a server names: `x-ratelimit-{limit,remaining,reset}-{requests,tokens}`.
 
         Limits are per minute, resets are durations such as `1m6.5s` or `20ms`; values of another form are ignored.
-        Source: OpenAI's guide "Rate limits".
+        Mistral names its limits `x-ratelimit-limit-{req,tokens}-minute`. Source: OpenAI's guide "Rate limits".
         """
         for kind, limit in zip(_HEADER_KINDS, (self.requests, self.tokens), strict=True):
+            short = {"requests": "req"}.get(kind, kind)
             with suppress(ValueError):
-                if per_minute := headers.get(f"x-ratelimit-limit-{kind}"):
+                named = headers.get(f"x-ratelimit-limit-{kind}")
+                if per_minute := named or headers.get(f"x-ratelimit-limit-{short}-minute"):
                     limit.cap_at(_first_number(per_minute) / 60)
             with suppress(ValueError):
                 remaining = headers.get(f"x-ratelimit-remaining-{kind}")

@@ -12,7 +12,8 @@ _LIMITS = ("max_tokens", "max_completion_tokens")
 # Models that reject max_tokens, as OpenAI names them: matches "gpt-5-mini", "openai/gpt-12" and "o3", not "gpt-4o".
 _NEW_LIMIT_MODEL = re.compile(r"(^|/)(gpt-([5-9]|\d\d)|o\d)")
 # Settings that are left out for a server or model that does not accept them.
-_OPTIONAL = ("temperature", "seed", "service_tier")
+_OPTIONAL = ("temperature", "seed", "random_seed", "service_tier")
+_SEED_NAMES = {"api.mistral.ai": "random_seed"}  # by host; https://docs.mistral.ai/api
 _FORMAT_FIELD = "response_format"
 
 # Statuses with which servers refuse a field: 422 of FastAPI servers, 415 and 501 of those without JSON schemas, 404 of
@@ -25,7 +26,7 @@ _REFUSAL_CODES = {
 }  # fmt: skip
 # Matches "Unsupported parameter: 'temperature'", "Unrecognized request argument", "Use 'max_completion_tokens' instead".
 _REFUSES = re.compile(
-    r"support|instead|unrecogni|unknown|permitted|allowed|unexpected|not implemented|deprecated",
+    r"support|instead|unrecogni|unknown|permitted|allowed|unexpected|not (?:implemented|enabled)|deprecated",
     re.IGNORECASE,
 )
 # Fields with one value that could be sent: any complaint refuses them, "Invalid service_tier argument".
@@ -85,7 +86,8 @@ class RequestFormat:
         self.settings: dict[str, Any] = {_LIMITS[bool(new_limit)]: settings.max_output_tokens}
         if settings.temperature is not None:
             # The seed goes along only when sampling was asked for: some servers reject it.
-            self.settings |= {"temperature": settings.temperature, "seed": settings.seed}
+            seed = _SEED_NAMES.get(urlsplit(base_url).hostname or "", "seed")
+            self.settings |= {"temperature": settings.temperature, seed: settings.seed}
         if settings.service_tier is not None:
             self.settings["service_tier"] = settings.service_tier
 
@@ -162,7 +164,7 @@ class RequestFormat:
             return False
         if error.codes & _REFUSAL_CODES:
             return True
-        if name in ("seed", "service_tier"):
+        if name in ("seed", "random_seed", "service_tier"):
             return bool(known) or _REFUSES_VALUE.search(error.words) is not None
         return _REFUSES.search(error.words) is not None and not _WRONG_VALUE.search(error.words)
 

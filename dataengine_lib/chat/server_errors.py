@@ -26,6 +26,8 @@ _NO_MONEY_CODES = {
     "exceeded_current_quota_error", "arrearage", "accountoverdueerror", "organization_restricted",
     "blocked_api_access", "budget_exceeded",
     "30001", "30011", "1113", "insufficient_balance", "insufficient_credits", "payment_required", "billing_error",
+    # Anthropic's, of a rate limit that ends with the month
+    "enforced_spend_limit_reached",
     "account_suspended", "allocationquota.freetieronly", "insufficient_user_quota", "not_enough_balance",
 }  # fmt: skip
 _KEY_CODES = {
@@ -90,6 +92,10 @@ _MISSING_INPUT = re.compile(
 # "Request too large for gpt-4o …: Limit 30000, Requested 50000": more than a minute's tokens in one request
 _TOO_LARGE = re.compile(r"\brequest too large\b", re.IGNORECASE)
 
+# Matches {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"}
+_RETRY_INFO = re.compile(r'"retryDelay":\s*"(\d+(?:\.\d+)?)s"')
+_LONGEST_ERROR = 100_000  # characters of a response in which it is looked for
+
 _LONGEST_WAIT_S = 120.0  # a server whose Retry-After is longer stops the run instead
 _SENSIBLE_WAIT_S = 30 * 24 * 3600.0  # a Retry-After beyond is a fault of the server's clock and ignored
 
@@ -150,11 +156,13 @@ def is_unreachable(error: Exception) -> bool:
     return isinstance(connection_error(error), aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
 
 
-def fatal_error(body: ErrorBody, where: str, model: str, wait_s: float | None = None) -> TeacherStop | None:
+def fatal_error(
+    body: ErrorBody, where: str, model: str, wait_s: float | None = None, key: str = "OPENAI_API_KEY"
+) -> TeacherStop | None:
     """The TeacherStop, with the server's words and a remedy, if this error will meet every request; else None.
 
-    `where` names the server in the message, `model` the model that was asked for. `wait_s` is what the server asks to
-    wait.
+    `where` names the server in the message, `model` the model that was asked for, `key` the variable that holds the key.
+    `wait_s` is what the server asks to wait.
     """
     if is_declined(body):
         return None
@@ -167,7 +175,7 @@ def fatal_error(body: ErrorBody, where: str, model: str, wait_s: float | None = 
     elif _is_blocked_region(body):
         problem = f"{body.words}{status}; this server is not for the country or region of this machine"
     elif _is_bad_key(body):
-        problem = f"the key was refused{status}{words}; set a valid OPENAI_API_KEY"
+        problem = f"the key was refused{status}{words}; set a valid {key}"
     elif body.is_page and body.status in (401, 403, 404, 405, 410):
         problem = f"{body.words}{status}"
     elif body.status == 403:
@@ -216,8 +224,20 @@ def _is_without_model(body: ErrorBody) -> bool:
 
 
 def asked_wait(error: Exception) -> float | None:
-    """The server's Retry-After in seconds, None where there is none."""
-    return retry_after(error.response.headers) if isinstance(error, openai.APIStatusError) else None
+    """What the server asks to wait, in seconds: its Retry-After, or Gemini's RetryInfo; None where there is neither."""
+    if not isinstance(error, openai.APIStatusError):
+        return None
+    if (wait := retry_after(error.response.headers)) is not None:
+        return wait
+    found = _RETRY_INFO.search(error.response.text[:_LONGEST_ERROR])
+    return retry_after({"retry-after": found[1]}) if found else None
+
+
+def is_without_quota(error: Exception) -> bool:
+    """Whether a rate limit is one of no requests at all, as Mistral's of a model that is not in the account's plan."""
+    if not isinstance(error, openai.RateLimitError):
+        return False
+    return error.response.headers.get("x-ratelimit-limit-req-minute", "").strip() == "0"
 
 
 def pause_before_retry(error: Exception, attempt: int) -> float:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import httpx2
 
-from dataengine_lib.chat.endpoint import NO_KEY, Server, on_loopback
+from dataengine_lib.chat.endpoint import NO_KEY, Server, key_variable, on_loopback
 from dataengine_lib.chat.prices import estimate_tokens, read_prices
 from dataengine_lib.chat.reply import AskFailed, Reply
 from dataengine_lib.chat.settings import ChatSettings
@@ -65,10 +65,10 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
             "bad", f"{shown} does not answer ({type(error).__name__}); check base_url and the network"
         )
     if answer.status_code in (401, 403) and key == NO_KEY:
-        return EndpointFinding("bad", f"{shown} wants a key, and OPENAI_API_KEY is not set; export it")
+        return EndpointFinding("bad", f"{shown} wants a key, and {key_variable(url)} is not set; export it")
     if answer.status_code in (401, 403):
         return EndpointFinding(
-            "bad", f"{shown} refuses the key (status {answer.status_code}); check OPENAI_API_KEY"
+            "bad", f"{shown} refuses the key (status {answer.status_code}); check {key_variable(url)}"
         )
     # a server without a list of models may still answer requests
     if answer.status_code != 200:

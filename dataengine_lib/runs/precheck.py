@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dataengine_lib.chat.budget import check_priced
-from dataengine_lib.chat.endpoint import endpoint
+from dataengine_lib.chat.endpoint import endpoint, scores_no_prompts
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.core.text import nearest_name
 from dataengine_lib.errors import DataEngineError, ParameterError
@@ -86,6 +86,7 @@ def check_run(
         names = set(type(item.config).model_fields)
         checks.append(partial(check_notebook, notebooks / f"{item.step.notebook}.ipynb", names))
         checks.append(partial(_check_endpoint, file, item))
+        checks.append(partial(_check_prompt_scores, file, item))
         checks.append(partial(_check_prices, file, item))
         checks.append(partial(_check_point_price, file, item, planned))
         checks.append(partial(_check_training, file, item))
@@ -128,6 +129,7 @@ def parameter_findings(file: Path, planned: list[Planned]) -> Iterator[Finding]:
     for item in planned:
         checks: list[tuple[Mark, Callable[[], None]]] = [
             ("bad", partial(_check_prices, file, item)),
+            ("bad", partial(_check_prompt_scores, file, item)),
             ("bad", partial(_check_point_price, file, item, planned)),
             ("bad", partial(_check_types, file, item, planned)),
             ("warn", partial(_check_training, file, item)),
@@ -205,6 +207,17 @@ def _check_endpoint(file: Path, item: Planned) -> None:
             model_file(model)
         except ParameterError as error:
             raise ParameterError(f"{file}: {item.step.name}: {error}") from error
+
+
+def _check_prompt_scores(file: Path, item: Planned) -> None:
+    """Servers that are known to score no prompts need another `rank`: before the first request, not after it."""
+    config: Any = item.config
+    is_served = str(getattr(config, "student", "")).startswith("api:")
+    if is_served and getattr(config, "rank", "") == "text" and scores_no_prompts(config.base_url):
+        raise ParameterError(
+            f"{file}: {item.step.name}: this server gives no log-probabilities of a prompt, which rank: text needs; "
+            "set rank to letter or generate"
+        )
 
 
 def _check_findings(file: Path, planned: list[Planned], out: Path, found: list[Finding]) -> None:

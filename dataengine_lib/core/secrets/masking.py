@@ -18,7 +18,10 @@ _NO_SECRETS = {
     "sk-no-key-required", "not-needed", "not needed", "nokey", "no", "na", "n/a", "xxx", "token", "key", "api-key",
     "api_key", "apikey", "sk-xxx", "your-api-key", "placeholder", "changeme",
 }  # fmt: skip
-_KEYS = ("OPENAI_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN")
+_KEYS = (
+    "OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "MISTRAL_API_KEY",
+    "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN",
+)  # fmt: skip
 # A proxy's URL may hold a password too, and errors of connections repeat it.
 _URLS = ("OPENAI_BASE_URL", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "HF_ENDPOINT")
 _SHORT = 6  # characters; a shorter secret is masked only as a word of its own

@@ -8,7 +8,7 @@ from vendors.table import VENDORS
 
 
 def test_the_table_is_full() -> None:
-    assert len(VENDORS) == 18 == len({vendor.name for vendor in VENDORS})
+    assert len(VENDORS) == 19 == len({vendor.name for vendor in VENDORS})
     for vendor in VENDORS:
         # each behaviour is shown, or there is a reason why not
         assert sorted(["answer", *vendor.shows, *vendor.without]) == sorted(BEHAVIOURS), vendor.name
@@ -17,7 +17,7 @@ def test_the_table_is_full() -> None:
         assert (
             all(vendor.without.values()) and len(vendor.shows) >= 9 and vendor.source.startswith("https://")
         )
-    assert sum(len(vendor.shows) + 1 for vendor in VENDORS) == 248
+    assert sum(len(vendor.shows) + 1 for vendor in VENDORS) == 260
     assert [vendor.name for vendor in VENDORS if vendor.in_rows] == [
         "openai", "azure", "groq", "siliconflow", "moonshot", "litellm",
     ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Every vendor of the table."""
 
+from vendors.anthropic import ANTHROPIC
 from vendors.desktop_servers import LLAMA_CPP, LM_STUDIO, OLLAMA
 from vendors.dialect import Vendor
 from vendors.gpu_servers import FASTAPI, SGLANG, TGI, VLLM
@@ -10,5 +11,5 @@ from vendors.routers import LITELLM, OPENROUTER
 
 VENDORS: tuple[Vendor, ...] = (
     OPENAI, AZURE, OPENROUTER, MISTRAL, GEMINI, DEEPSEEK, GROQ, TOGETHER, SILICONFLOW, MOONSHOT, VLLM, SGLANG, TGI,
-    OLLAMA, LM_STUDIO, LLAMA_CPP, LITELLM, FASTAPI,
+    OLLAMA, LM_STUDIO, LLAMA_CPP, LITELLM, FASTAPI, ANTHROPIC,
 )  # fmt: skip
