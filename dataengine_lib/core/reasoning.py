@@ -40,7 +40,7 @@ _SIGNS = ("<", "think]", "think▷", " is my ", "'s my ", "analysis", "assistant
 def after_reasoning(text: str) -> tuple[str, bool]:
     """(what a reply says behind its thoughts, whether the last ones are unfinished)."""
     small = text.lower()
-    if not any(sign in small for sign in _SIGNS):
+    if not any(map(small.__contains__, _SIGNS)):
         return text, False
     *before, behind = _END.split(text)
     # "…</think>B<think>…" is ("B", True)

@@ -245,6 +245,8 @@ class QaForm(NamedTuple):
     @classmethod
     def of(cls, row: Query | Result) -> "QaForm":
         """The form that a query asks for, and in which its result is read. Raises ValueError for an unknown one."""
+        if not row.answer_kind and row.n_choices is msgspec.UNSET:  # the usual case
+            return FOUR_CHOICES
         kind, count = row.answer_kind or CHOICE, 4 if row.n_choices is msgspec.UNSET else row.n_choices
         if kind not in KINDS:
             raise ValueError(f"answer_kind {kind[:40]!r} is not {CHOICE}, {YES_NO} or {OPEN}")

@@ -78,18 +78,23 @@ _BUFFER = 1 << 20  # bytes
 class Spool:
     """Candidates and rejects in a temporary file, to be read several times in their order.
 
-    `candidate_count` is the number of candidates. The file is unlinked from the start, so nothing is left behind even
-    if the process is killed. Raises DataEngineError when `folder` cannot be written.
+    `candidate_count` is the number of candidates, `has_choices[i]` whether the i-th has choices (1) or not (0). The file
+    is unlinked from the start, so nothing is left behind even if the process is killed. Raises DataEngineError when
+    `folder` cannot be written.
     """
 
     def __init__(self, items: Iterable[CandidateOrReject], folder: Path) -> None:
         self.candidate_count = 0
+        self.has_choices = bytearray()
         try:
             self._file = tempfile.TemporaryFile(buffering=_BUFFER, dir=folder)  # noqa: SIM115  # open as long as the spool
             for item in items:
-                is_candidate = isinstance(item, Candidate)
-                self.candidate_count += is_candidate
-                self._file.write((b"c" if is_candidate else b"r") + msgspec.json.encode(item) + b"\n")
+                if isinstance(item, Candidate):
+                    self.candidate_count += 1
+                    self.has_choices.append(bool(item.record.choices))
+                    self._file.write(b"c%b\n" % msgspec.json.encode(item))
+                else:
+                    self._file.write(b"r%b\n" % msgspec.json.encode(item))
         except OSError as error:
             raise DataEngineError(
                 f"{folder}: cannot be written ({error.strerror}); choose another output"

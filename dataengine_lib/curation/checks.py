@@ -225,7 +225,7 @@ class RecordChecks:
         """Judge the candidates, or a sample of them, by the blind classifier; all pass if it cannot be fitted."""
         mode, seed, most = self.settings.blind_classifier, self.settings.seed, self.settings.blind_sample
         # open-ended QAs have no choices that it could tell apart
-        with_choices = [place for place, record in enumerate(spool.records()) if record.choices]
+        with_choices = [place for place, has_choices in enumerate(spool.has_choices) if has_choices]
         total = len(with_choices)
         scored = frozenset(with_choices)
         # with mode drop all are scored, since a QA that is not scored could not be dropped

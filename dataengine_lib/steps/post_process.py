@@ -1,6 +1,7 @@
 """Step 4: turns the teacher's raw replies into training records; what is dropped is written aside with a reason."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, Rej
 from dataengine_lib.curation.checks import RecordChecks
 from dataengine_lib.curation.counts import PostProcessCounts
 from dataengine_lib.curation.option_order import OptionOrder
-from dataengine_lib.curation.parsed_replies import parsed_replies, reply_rows
+from dataengine_lib.curation.parsing.parsed_replies import ParsedReply, candidates, reply_rows
+from dataengine_lib.curation.parsing.second_process import replies_read_ahead
 from dataengine_lib.curation.reviews.decisions import Decisions, apply_review, read_review
 from dataengine_lib.curation.settings import CheckSettings
 from dataengine_lib.curation.tally import Tally
@@ -105,15 +107,16 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
     review_path = config.review or config.output.parent / "review.json"
     _check_files(config, rejects_path, counts_path, review_path)
     decisions = read_review(review_path)
-    malformed = _malformed_rows(config)
     tally = Tally(config.seed, decisions)
     # replies that were paid for are kept even if this run fails
     ledger = config.output.parent / "readers_ledger.jsonl"
-    checks = RecordChecks(config, ledger, not config.shuffle_choices, config.max_bad_share)
-    with replacing(config.output) as records:
-        kept = JsonList(records)
+    with ExitStack() as stack:
+        replies = stack.enter_context(replies_read_ahead(config.input, config.output.parent))
+        malformed = _malformed_rows(config)
+        checks = RecordChecks(config, ledger, not config.shuffle_choices, config.max_bad_share)
+        kept = JsonList(stack.enter_context(replacing(config.output)))
         with replacing(rejects_path) as rejects:
-            for item in _items(config, checks, decisions):
+            for item in _items(config, checks, decisions, replies):
                 tally.add(item)
                 if isinstance(item, Candidate):
                     kept.append(item.record)
@@ -188,14 +191,14 @@ def _review_warnings(counts: PostProcessCounts, config: PostProcessConfig, revie
 
 
 def _items(
-    config: PostProcessConfig, checks: RecordChecks, decisions: Decisions
+    config: PostProcessConfig, checks: RecordChecks, decisions: Decisions, replies: Iterator[ParsedReply]
 ) -> Iterator[CandidateOrReject]:
     """Every QA and every reject of the input, in order; each stage takes a stream and returns one.
 
     Checks come before the choices are shuffled, because they read the texts as the teacher wrote them; a person's
     decisions come last.
     """
-    items = checks.run(parsed_replies(config.input))
+    items = checks.run(candidates(replies))
     if config.shuffle_choices:
         items = _shuffled(items, OptionOrder(config.seed))
     return apply_review(items, decisions) if decisions else items

@@ -15,7 +15,7 @@ from dataengine_lib.core.files import fingerprint, write_json
 from dataengine_lib.core.records import QaForm, Query, TrainRecord, image_name
 from dataengine_lib.curation.candidates import Candidate, Reject
 from dataengine_lib.curation.checks import RecordChecks
-from dataengine_lib.curation.parsed_replies import parsed_replies
+from dataengine_lib.curation.parsing.parsed_replies import parsed_replies
 from dataengine_lib.curation.settings import CheckSettings
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.prompt_versions.marks import mark_groups

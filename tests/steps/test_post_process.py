@@ -300,7 +300,7 @@ def test_a_failed_run_keeps_the_files_of_the_previous_one(
     def broken(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("dataengine_lib.curation.parsed_replies.parse_result", broken)
+    monkeypatch.setattr("dataengine_lib.curation.parsing.parsed_replies.parse_result", broken)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, row(image_id=9))
     assert [path.read_bytes() for path in (result.output, result.rejects_path, result.counts_path)] == before

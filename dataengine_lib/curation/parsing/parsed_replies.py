@@ -1,0 +1,105 @@
+"""Step 4: QAs parsed from the rows of step 3, or from those of other projects, before any check."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from dataengine_lib.core.json_rows import json_rows
+from dataengine_lib.core.records import Result, TrainRecord
+from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, Reject, reject_row
+from dataengine_lib.curation.parsing.repeats import RecordIds, Repeats
+from dataengine_lib.replies.drop_reasons import Reason
+from dataengine_lib.replies.one_qa import Qa
+from dataengine_lib.replies.other_datasets import others_format, read_others
+from dataengine_lib.replies.parse import parse_result
+from dataengine_lib.replies.result_rows import read_row
+
+
+# gc=False: its fields cannot be part of a reference cycle, so the garbage collector need not track it
+class ParsedReply(msgspec.Struct, array_like=True, gc=False):
+    """The line `number` of a file: its row with the QAs in it, or with the `reason` why there are none.
+
+    `row` is None for a line that is no reply at all; `problem` then says what is wrong with it, and `line` is its text.
+    """
+
+    number: int
+    row: Result | None
+    qas: list[Qa] = []
+    reason: str = ""
+    problem: str = ""
+    line: str = ""
+
+
+def reply_rows(path: Path) -> Iterator[tuple[int, Result | str, bytes | msgspec.Raw]]:
+    """Line number, row or what is wrong with it, and the line; QAs of other projects as if a teacher had replied."""
+    if others_format(path):
+        for number, row in read_others(path):
+            yield number, row, b""
+    else:
+        for found in json_rows(path, may_be_empty=True):
+            yield found.number, read_row(found.raw), found.raw
+
+
+def parse_replies(path: Path) -> Iterator[ParsedReply]:
+    """Every line of `path` in order, each read by itself: repeats and ids are left to `candidates`."""
+    for number, row, line in reply_rows(path):
+        if isinstance(row, str):
+            text = bytes(line).strip().decode("utf-8", "replace")
+            yield ParsedReply(number, None, problem=row, line=text)
+            continue
+        parsed = parse_result(row)
+        if isinstance(parsed, Reason):
+            yield ParsedReply(number, row, reason=parsed.value)
+        else:
+            yield ParsedReply(number, row, parsed)
+
+
+def candidates(replies: Iterable[ParsedReply]) -> Iterator[CandidateOrReject]:
+    """The QAs of the replies, without repeats; a reply that cannot be used is one reject."""
+    repeats, ids = Repeats(), RecordIds()
+    # one reject for each unusable line or reply; a reply with two QAs gives two candidates
+    for reply in replies:
+        number, row = reply.number, reply.row
+        if row is None:
+            malformed = Reason.MALFORMED.value
+            yield Reject(line=number, reason=malformed, detail=reply.problem, raw_instructions=reply.line)
+            continue
+        if reply.reason:
+            yield reject_row(number, row, reply.reason)
+            continue
+        new = repeats.new(row.image_id, reply.qas)
+        if not new:
+            yield reject_row(number, row, Reason.DUPLICATE.value, reply.qas[0].question)
+        for index, qa in enumerate(new):
+            # the index as written stays beside the record, whose own changes when choices are shuffled
+            yield Candidate(number, _record(row, qa, ids.of(row, index)), qa.correct_choice_idx)
+
+
+def parsed_replies(path: Path) -> Iterator[CandidateOrReject]:
+    """QAs parsed from the replies of `path`, without repeats; a reply that cannot be used is one reject."""
+    return candidates(parse_replies(path))
+
+
+def _record(row: Result, qa: Qa, record_id: str) -> TrainRecord:
+    return TrainRecord(
+        image_id=row.image_id,
+        raw_instructions=row.raw_instructions,
+        question_type=row.question_type,
+        question=qa.question,
+        choices=qa.choices,
+        correct_choice_idx=qa.correct_choice_idx,
+        rationales=qa.rationales,
+        query_id=row.query_id,
+        image_path=row.image_path,
+        short_answer=qa.short_answer,
+        model=row.model,
+        request_key=row.request_key,
+        template=row.template,
+        prompt_sha256=row.prompt_sha256,
+        example_ids=row.example_ids,
+        round=row.round,
+        record_id=record_id,
+        answer_kind=row.answer_kind,
+        cause=row.cause,
+    )

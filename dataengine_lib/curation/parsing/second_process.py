@@ -1,0 +1,127 @@
+"""Step 4: a second process parses the replies of a large file while this one checks and writes what is parsed already.
+
+`python -m dataengine_lib.curation.parsing.second_process FILE` writes batches of ParsedReply to its standard output:
+four bytes with the length of a batch, then the batch as MessagePack.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from dataengine_lib.core.text import printable_line
+from dataengine_lib.curation.parsing.parsed_replies import ParsedReply, parse_replies
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.replies.other_datasets import others_format
+
+# bytes, about 30,000 replies: with fewer, starting a process takes longer than it saves
+_LARGE = 32 << 20
+_BATCH = 500  # replies
+_LENGTH = 4  # bytes
+_WAIT_S = 0.005  # until the next look for a batch that is not written yet
+_BATCHES = msgspec.msgpack.Decoder(list[ParsedReply])
+
+
+@contextmanager
+def replies_read_ahead(path: Path, folder: Path) -> Iterator[Iterator[ParsedReply]]:
+    """The replies of `path`, see `parse_replies`; those of a large file are parsed by a second process from now on.
+
+    Only where this process may use two cores or more. What is parsed waits in a file in `folder` that has no name, so
+    that nothing is left behind; the process ends with the block. Raises DataEngineError when `folder` cannot be written,
+    and while the replies are read when the process has failed.
+    """
+    # Windows has no pread
+    if _cores() < 2 or not _is_large(path) or not hasattr(os, "pread") or others_format(path):
+        yield parse_replies(path)
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        parsed = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # open as long as the block below
+    except OSError as error:
+        raise DataEngineError(
+            f"{folder}: cannot be written ({error.strerror}); choose another output"
+        ) from error
+    with parsed, tempfile.TemporaryFile() as errors:
+        command = [sys.executable, "-m", "dataengine_lib.curation.parsing.second_process", str(path)]
+        # a session of its own: Ctrl-C reaches this process alone, which then ends the other
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=parsed, stderr=errors, start_new_session=True
+        )
+        try:
+            yield _batches(path, process, parsed.fileno(), errors)
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def _cores() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _is_large(path: Path) -> bool:
+    try:
+        return path.stat().st_size >= _LARGE
+    except OSError:  # the reader names what is wrong with the file
+        return False
+
+
+def _batches(
+    path: Path, process: "subprocess.Popen[bytes]", handle: int, errors: IO[bytes]
+) -> Iterator[ParsedReply]:
+    # read by position, as both processes share that of the open file
+    place = 0
+    while True:
+        ended = process.poll()
+        size = os.fstat(handle).st_size
+        head = os.pread(handle, _LENGTH, place) if size >= place + _LENGTH else b""
+        end = place + _LENGTH + int.from_bytes(head, "big")
+        if head and size >= end:
+            yield from _BATCHES.decode(os.pread(handle, end - place - _LENGTH, place + _LENGTH))
+            place = end
+        elif ended is None:
+            time.sleep(_WAIT_S)
+        elif ended or size > place:
+            errors.seek(0)
+            last = printable_line((errors.read().decode("utf-8", "replace").strip().splitlines() or [""])[-1])
+            how = f"was killed (signal {-ended})" if ended < 0 else last or f"ended with status {ended}"
+            raise DataEngineError(
+                f"{path}: the process that parses the replies {how}; free memory and disk space, then run again"
+            )
+        else:
+            return
+
+
+def _end_with_standard_input() -> None:
+    # os.read, as a thread that waits in sys.stdin holds a lock at the end of the interpreter
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(1)
+
+
+def main(path: Path) -> None:
+    """Parse all replies of `path`, and write them in batches to standard output.
+
+    Ends when its standard input is closed: then the process that started it is gone.
+    """
+    threading.Thread(target=_end_with_standard_input, daemon=True).start()
+    replies, encoder = parse_replies(path), msgspec.msgpack.Encoder()
+    with open(sys.stdout.fileno(), "wb", buffering=1 << 20, closefd=False) as stream:
+        while batch := list(islice(replies, _BATCH)):
+            content = encoder.encode(batch)
+            stream.write(len(content).to_bytes(_LENGTH, "big"))
+            stream.write(content)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

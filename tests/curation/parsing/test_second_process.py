@@ -1,0 +1,93 @@
+"""A second process parses large files: the same bytes as without it, one line of error if it fails, nothing left behind."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from made_replies import row
+
+from dataengine_lib.curation.parsing import second_process
+from dataengine_lib.errors import DataEngineError
+from dataengine_lib.steps.post_process import PostProcessConfig, post_process
+
+ROWS = 1_200  # more than two batches
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    rng, file = Random(5), tmp_path / "gptvqa_result.jsonl"
+    lines = [json.dumps(row(rng, number)) for number in range(ROWS)]
+    lines[7:7] = [
+        "",
+        "no JSON",
+        json.dumps({"image_id": 1}),
+        lines[3],
+    ]  # malformed ones, and one that is there twice
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator["list[subprocess.Popen[bytes]]"]:
+    """The second processes, which also small files get."""
+    found: list[subprocess.Popen[bytes]] = []
+
+    class Noted(subprocess.Popen):  # type: ignore[type-arg]
+        def __init__(self, *given: object, **named: object) -> None:
+            super().__init__(*given, **named)  # type: ignore[call-overload]
+            found.append(self)
+
+    monkeypatch.setattr(second_process, "_LARGE", 1)
+    monkeypatch.setattr(second_process, "_cores", lambda: 2)
+    monkeypatch.setattr(second_process.subprocess, "Popen", Noted)
+    yield found
+
+
+def written(source: Path, folder: Path) -> dict[str, bytes]:
+    post_process(PostProcessConfig(input=source, output=folder / "train.json"))
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def test_it_gives_the_same_files(
+    source: Path, tmp_path: Path, started: "list[subprocess.Popen[bytes]]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = written(source, tmp_path / "two")
+    assert [process.returncode for process in started] == [0]
+    monkeypatch.setattr(second_process, "_cores", lambda: 1)
+    assert written(source, tmp_path / "one") == found
+    assert len(started) == 1 and {"train.json", "rejects.jsonl", "post_process.json"} == found.keys()
+
+
+def test_one_that_was_killed_is_an_error(
+    source: Path, tmp_path: Path, started: "list[subprocess.Popen[bytes]]"
+) -> None:
+    folder = tmp_path / "out"
+    with (
+        pytest.raises(DataEngineError, match=r"gptvqa_result.jsonl: the process .* was killed \(signal 9\)"),
+        second_process.replies_read_ahead(source, folder) as replies,
+    ):
+        os.kill(started[0].pid, signal.SIGKILL)
+        started[0].wait()
+        list(replies)
+    assert not list(folder.iterdir())
+
+
+def test_it_ends_when_the_block_ends_and_when_its_parent_is_gone(
+    source: Path, tmp_path: Path, started: "list[subprocess.Popen[bytes]]"
+) -> None:
+    with source.open("a") as stream:
+        stream.write("\n".join([source.read_text()] * 50))  # more than it can parse in the moment that it has
+    with second_process.replies_read_ahead(source, tmp_path) as replies:
+        next(replies)
+    assert started[0].returncode is not None
+    with second_process.replies_read_ahead(source, tmp_path) as replies:
+        next(replies)
+        pipe = started[1].stdin
+        assert pipe is not None
+        pipe.close()
+        assert started[1].wait(60) == 1
