@@ -138,7 +138,8 @@ def _optimize_prompt(config: Any) -> list[str]:
 
     result = optimize_prompt(config)
     for row in result.rounds:
-        typer.echo(f"round {row.round}: {row.version or row.parent}: {row.outcome}")
+        parts = (f"round {row.round}", row.version or row.parent, row.outcome, row.figures)
+        typer.echo(": ".join(filter(None, parts)))
     print_lines(result.conclusion())
     return result.warnings
 

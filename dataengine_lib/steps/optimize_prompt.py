@@ -56,6 +56,17 @@ class SearchRound(msgspec.Struct, kw_only=True):
     holdout: tuple[int, int] | None = None
     holdout_gain: Gain | None = None
 
+    @property
+    def figures(self) -> str:
+        """What was kept before and after, of the queries that decided, with the difference; empty where none were asked."""
+        pair, gain = (self.holdout, self.holdout_gain) if self.holdout else (self.sample, self.sample_gain)
+        if pair is None or gain is None:
+            return ""
+        points, low, high = (f"{100 * share:+.1f}" for share in (gain.gain, gain.low, gain.high))
+        return (
+            f"{pair[0]} → {pair[1]} of {gain.questions} kept, {points} points (95 % interval {low} to {high})"
+        )
+
 
 @dataclass
 class OptimizePromptResult:

@@ -365,6 +365,13 @@ def test_budget_refuses_to_start(tmp_path: Path) -> None:
         with pytest.raises(ParameterError, match="no price is known for openai:unheard-of"):
             generate(tmp_path, server, teacher="openai:unheard-of", budget_usd=1)
         assert server.requests == []
+        # replies that were paid for are read whatever the budget is now; one more query is too much for it
+        paid = generate(tmp_path, server)
+        assert generate(tmp_path, server, budget_usd=1e-6).results == paid.results
+        queries(tmp_path, 4)
+        with pytest.raises(ParameterError, match="less than one request may cost"):
+            generate(tmp_path, server, budget_usd=1e-6)
+        assert len(server.requests) == 3
 
 
 def test_budget_stops_keeps_and_goes_on_when_raised(tmp_path: Path) -> None:

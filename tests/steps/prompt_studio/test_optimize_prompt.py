@@ -304,5 +304,9 @@ def test_the_verb(
     with pytest.raises(SystemExit, match="0"):
         main()
     shown = capsys.readouterr().out
-    assert "round 2: v2: better on the held-out queries" in shown
+    assert re.search(
+        r"^round 2: v2: better on the held-out queries: \d+ → \d+ of 16 kept, \+\d+\.\d points \(95 % interval ",
+        shown,
+        re.M,
+    )
     assert f"construct_queries.template: {tmp_path / 'o' / 'accepted.j2'}" in shown
