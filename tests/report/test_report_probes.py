@@ -60,9 +60,10 @@ def test_only_a_preference_beyond_chance_is_called_one(beyond: float, p_value: f
     assert words in preference_sentence(measured, "text")
     untested = msgspec.structs.replace(measured, preference=None)
     assert "was not tested: every question's options stand in" in preference_sentence(untested, "text")
-    assert "was not tested: a student with rank: generate, or on a server, gives" in preference_sentence(
-        untested, "generate"
+    words = (
+        "was not tested: a student with rank: generate, or with rank: letter on a server or in vLLM, gives"
     )
+    assert words in preference_sentence(untested, "generate")
 
 
 def test_metrics_are_read_back(root: Path) -> None:  # noqa: F811
