@@ -17,7 +17,11 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.interface import InputRefused
 
 ANSWER_START = "The answer is"
-_IMAGE_FIRST = ("InstructBlipProcessor", "Blip2Processor")  # these put the image before the text themselves
+_IMAGE_FIRST = (
+    "InstructBlipProcessor",
+    "Blip2Processor",
+    "Florence2Processor",
+)  # these put the image before the text themselves
 
 
 class ChatText(NamedTuple):

@@ -1,4 +1,4 @@
-"""Step 1 for encoder-decoders (BLIP-2 and InstructBLIP on T5): the encoder reads image and prompt once a question.
+"""Step 1 for encoder-decoders (BLIP-2, InstructBLIP, Florence-2): the encoder reads image and prompt once a question.
 
 The decoder writes the answer, beginning with its start token; all options continue from the same encoder output.
 """
@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from transformers.modeling_outputs import BaseModelOutput
 
 from dataengine_lib.students.inputs import encode_prompts, padding_token_id
 from dataengine_lib.students.option_scores import TokenizedQuestion, option_scores
@@ -19,13 +20,26 @@ def is_encoder_decoder(config: Any) -> bool:
     return bool(config.get_text_config(decoder=True).is_encoder_decoder)
 
 
+def answer_begin(processor: Any) -> list[int]:
+    """The special tokens that stand before an answer's text: `<s>` of BART (Florence-2), none of T5.
+
+    The decoder writes them behind its start token.
+    """
+    tokenizer = processor.tokenizer
+    ids: list[int] = tokenizer("").input_ids
+    return [token for token in ids if token != tokenizer.eos_token_id]
+
+
 class EncoderDecoderBackend:
     """Ranks and generates; in the questions it takes, the answer alone is tokenized (`prompt` is empty)."""
 
     def __init__(self, model: Any, processor: Any) -> None:
         self.model = model
         self.processor = processor
-        self.start_token = int(model.language_model.config.decoder_start_token_id)
+        text = model.config.get_text_config(decoder=True)
+        self.start = [int(text.decoder_start_token_id), *answer_begin(processor)]
+        # BLIP-2's outer model gives what its language model made, and takes no encoder output
+        self.language_model = model.language_model if hasattr(model.config, "qformer_config") else model
 
     def rank(
         self,
@@ -49,22 +63,23 @@ class EncoderDecoderBackend:
         return encode_prompts(self.processor, prompts, images).to(self.model.device, self.model.dtype)
 
     def _rank_batch(self, inputs: Any, questions: list[TokenizedQuestion]) -> list[list[float]]:
-        start = torch.full((len(questions), 1), self.start_token, device=self.model.device)
-        first = self.model(**inputs, decoder_input_ids=start, use_cache=True).language_model_outputs
+        start = torch.tensor([self.start] * len(questions), device=self.model.device)
+        found = self.model(**inputs, decoder_input_ids=start, use_cache=True)
+        first = getattr(found, "language_model_outputs", found)
         # the question of each option; indices on the CPU select from layers on any device
         # (for two questions with two and three options: [0, 0, 1, 1, 1])
         question_of = torch.tensor([n for n, question in enumerate(questions) for _ in question.options])
         answers = [question.answer_start + option for question in questions for option in question.options]
-        logits = first.logits[question_of]
-        # the start token's logits predict the first token of each answer, a second pass predicts the others
+        logits = first.logits[question_of, -1:]
+        # the logits of the start predict the first token of each answer, a second pass predicts the others
         if (width := max(map(len, answers)) - 1) > 0:
             cache, pad = first.past_key_values, padding_token_id(self.processor)
             cache.batch_select_indices(question_of)
             # padding on the right comes after all that is scored, and changes nothing before it
             ids = [tokens[:-1] + [pad] * (width - len(tokens) + 1) for tokens in answers]
-            later = self.model.language_model(
+            later = self.language_model(
                 decoder_input_ids=torch.tensor(ids, device=self.model.device),
-                encoder_outputs=(first.encoder_last_hidden_state[question_of],),
+                encoder_outputs=BaseModelOutput(first.encoder_last_hidden_state[question_of]),
                 attention_mask=inputs["attention_mask"][question_of],
                 past_key_values=cache,
                 use_cache=True,
@@ -92,11 +107,11 @@ class EncoderDecoderBackend:
             batch = [i for i in order[at : at + batch_size] if len(questions[i].answer_start) == length]
             inputs = self._inputs([images[i] for i in batch], [prompts[i] for i in batch])
             start = torch.tensor(
-                [[self.start_token, *questions[i].answer_start] for i in batch], device=self.model.device
+                [[*self.start, *questions[i].answer_start] for i in batch], device=self.model.device
             )
             with greedy_generation(self.model):
                 ids = self.model.generate(
-                    **inputs, decoder_input_ids=start, decoder_start_token_id=self.start_token,
+                    **inputs, decoder_input_ids=start, decoder_start_token_id=self.start[0],
                     max_new_tokens=max_new_tokens, do_sample=False,
                     pad_token_id=padding_token_id(self.processor),
                 )  # fmt: skip

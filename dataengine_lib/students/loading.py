@@ -1,5 +1,6 @@
 """Loads the student (steps 1 and 5) from a model folder or the hub, with an adapter's weights in it."""
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,12 @@ def _processor(name: str) -> Any:
     except Exception as error:  # any library's own, as in _load_model
         if loading_fault(name, error, "student"):
             raise
+        # Molmo2's image processor, for one, is written for torchvision alone
+        if "torchvision" in str(error) and importlib.util.find_spec("torchvision") is None:
+            raise DataEngineError(
+                f"{name}: its image processor needs torchvision, which is not installed; install a torchvision that fits "
+                "torch, or serve the model and give api:MODEL as student"
+            ) from error
         raise DataEngineError(
             f"{name}: student cannot be loaded: its tokenizer or image processor is damaged or of another kind "
             f"({type(error).__name__}: {_one_line(error)}); copy or download the model again"
@@ -157,15 +164,18 @@ def _check_architecture(name: str, config: Any) -> None:
         kind = "no model that reads images and writes text"
         if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING:
             kind = "a language model that reads no images"
+            if hasattr(config, "vision_config"):  # Phi-4-multimodal
+                kind = "no model of images and text to transformers, but a language model with more inputs of its own"
         elif hasattr(config, "vision_config") or hasattr(config, "image_size"):
             kind = "a model of images that writes no text, such as encoder takes"
         raise DataEngineError(
             f"{name}: {config.model_type} is {kind}; give a vision-language model's folder or name as student"
         )
-    if is_encoder_decoder(config) and not hasattr(config, "qformer_config"):
+    known = hasattr(config, "qformer_config") or config.model_type == "florence2"
+    if is_encoder_decoder(config) and not known:
         raise DataEngineError(
-            f"{name}: {config.model_type} is an encoder-decoder, of which only BLIP-2 and InstructBLIP with T5 "
-            "are supported; give one of these or a decoder-only model"
+            f"{name}: {config.model_type} is an encoder-decoder, of which only BLIP-2 and InstructBLIP with T5, and "
+            "Florence-2, are supported; give one of these or a decoder-only model"
         )
 
 

@@ -27,7 +27,8 @@ class _UnusedVideoProcessor(PushToHubMixin):
     """Takes the place of a video processor, and keeps its settings for the folder that is saved."""
 
     _auto_class = None
-    num_frames = fps = None  # SmolVLM's chat template reads these
+    # SmolVLM's chat template reads the first two, MiniCPM-V's processor the others
+    num_frames = fps = slice_mode = downsample_mode = None
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings

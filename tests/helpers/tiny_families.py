@@ -443,6 +443,75 @@ def _t5(words: Any) -> dict[str, Any]:
     ).to_dict()  # fmt: skip
 
 
+def florence2(folder: Path) -> None:
+    """An encoder-decoder on BART: every prompt begins with the image, an answer with `<s>`."""
+    from transformers import (
+        BartConfig,
+        CLIPImageProcessorPil,
+        Florence2Config,
+        Florence2ForConditionalGeneration,
+        Florence2Processor,
+    )
+
+    words = tokenizer("<image>", bos=True, image_token="<image>")
+    text = BartConfig(
+        vocab_size=len(words), d_model=32, encoder_layers=1, decoder_layers=2, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=2048,
+        pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=2, forced_bos_token_id=1,
+        init_std=0.4, dropout=0.0,
+    )  # fmt: skip
+    vision = {
+        "depths": [1, 1], "patch_size": [7, 3], "patch_stride": [4, 2], "patch_padding": [3, 1],
+        "patch_prenorm": [False, True], "embed_dim": [16, 32], "num_heads": [2, 2], "num_groups": [2, 2],
+        "window_size": 4, "projection_dim": 32, "initializer_range": 0.4, "drop_path_rate": 0.0,
+    }  # fmt: skip
+    config = Florence2Config(text_config=text.to_dict(), vision_config=vision, image_token_id=3)
+    Florence2ForConditionalGeneration(config).save_pretrained(folder)
+    side = {"height": 32, "width": 32}
+    images = CLIPImageProcessorPil(size=side, crop_size=side)
+    images.image_seq_length = 17  # a grid of 4 x 4, and their mean
+    Florence2Processor(images, words).save_pretrained(folder)
+
+
+def minicpmv4_6(folder: Path) -> None:
+    """Patches of all slices of all images in one row; a language model with linear attention, as Qwen3.5's."""
+    import torch
+    from transformers import (
+        MiniCPMV4_6Config,
+        MiniCPMV4_6ForConditionalGeneration,
+        MiniCPMV4_6ImageProcessorPil,
+        MiniCPMV4_6Processor,
+        Qwen3_5TextConfig,
+    )
+
+    marks = {
+        "image_token": "<|image_pad|>", "video_token": "<|video_pad|>", "image_start_token": "<image>",
+        "image_end_token": "</image>", "slice_start_token": "<slice>", "slice_end_token": "</slice>",
+        "image_id_start_token": "<image_id>", "image_id_end_token": "</image_id>",
+    }  # fmt: skip
+    words = tokenizer(*marks.values(), **marks)
+    text = Qwen3_5TextConfig(
+        **_SIZES, head_dim=16, vocab_size=len(words), layer_types=["linear_attention", "full_attention"],
+        linear_num_value_heads=2, linear_num_key_heads=2, linear_key_head_dim=16, linear_value_head_dim=16,
+    )  # fmt: skip
+    config = MiniCPMV4_6Config(
+        vision_config={
+            "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "patch_size": 4, "image_size": 32,
+        },
+        text_config=text.to_dict(), image_token_id=3, video_token_id=4, insert_layer_id=0,
+    )  # fmt: skip
+    model = MiniCPMV4_6ForConditionalGeneration(config)
+    for weight in model.parameters():
+        if weight.dim() > 1:
+            torch.nn.init.normal_(weight, std=0.2)
+    model.save_pretrained(folder)
+    images = MiniCPMV4_6ImageProcessorPil(patch_size=4, scale_resolution=32, max_slice_nums=4)
+    _save_without_videos(
+        folder, MiniCPMV4_6Processor, "MiniCPMV4_6VideoProcessor", images, words, template("<|image_pad|>")
+    )
+
+
 def paligemma(folder: Path) -> None:
     from transformers import (
         GemmaConfig,
@@ -516,6 +585,8 @@ FAMILIES: dict[str, Callable[[Path], None]] = {
         instructblip_t5,
         blip2_opt,
         blip2_t5,
+        florence2,
+        minicpmv4_6,
         paligemma,
         gemma3,
     )
@@ -529,7 +600,17 @@ IMAGE_REUSE = {
         "keys and values",
     ),
     **dict.fromkeys(
-        ("qwen3_5", "mllama", "instructblip", "instructblip_t5", "blip2_opt", "blip2_t5", "paligemma"),
+        (
+            "qwen3_5",
+            "mllama",
+            "instructblip",
+            "instructblip_t5",
+            "blip2_opt",
+            "blip2_t5",
+            "florence2",
+            "minicpmv4_6",
+            "paligemma",
+        ),
         "features",
     ),
 }

@@ -1,5 +1,7 @@
 """Tests of every supported family: the fast ranking against one plain pass per option, and generation."""
 
+import importlib.util
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -19,14 +21,17 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.chat_texts import ANSWER_START, chat_text, prompt_with_answer_start
 from dataengine_lib.students.encoder_decoder import EncoderDecoderBackend, is_encoder_decoder
 from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
-from dataengine_lib.students.image_reuse.vision_features import VisionFeatures
 from dataengine_lib.students.inputs import encode_prompts
 from dataengine_lib.students.loading import load_student
 from dataengine_lib.training.encoding.batches import IGNORED_LABEL
 from dataengine_lib.training.examples import ExampleEncoder
 from dataengine_lib.training.texts import TrainingRow, training_text
 
-SLOW = ("qwen3_5", "mllama")  # their caches cannot be repeated for the options, or not with the image's mask
+SLOW = (
+    "qwen3_5",
+    "minicpmv4_6",
+    "mllama",
+)  # their caches cannot be repeated for the options, or not with the image's mask
 
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
@@ -52,9 +57,11 @@ def whole_inputs(student: HuggingFaceStudent, image: Image.Image, prompt: str, a
     text, _ = chat_text(processor, prompt)
     if is_encoder_decoder(student.model.config):  # the encoder reads the prompt, the decoder the answer
         ids = processor.tokenizer(answer_start, add_special_tokens=False).input_ids
-        start = student.model.language_model.config.decoder_start_token_id
+        start = [student.model.config.get_text_config(decoder=True).decoder_start_token_id]
+        if family == "Florence2Processor":
+            start.append(processor.tokenizer.bos_token_id)  # `forced_bos_token_id` of its checkpoints
         inputs = dict(processor(text=text, images=image, return_tensors="pt"))
-        return inputs | {"decoder_input_ids": torch.tensor([[start, *ids]])}
+        return inputs | {"decoder_input_ids": torch.tensor([[*start, *ids]])}
     if family == "PaliGemmaProcessor":
         inputs = processor(text=text, images=image, suffix=answer_start, return_tensors="pt")
         # the end-of-text token that the processor adds is not scored
@@ -138,9 +145,9 @@ def test_an_image_is_read_once_for_all_its_questions(
 @contextmanager
 def reads_of(student: HuggingFaceStudent) -> Iterator[list[int]]:
     """How many numbers each pass of the vision tower gets."""
-    features = VisionFeatures.for_model(student.model)
-    assert features is not None
-    tower, reads = features._tower, []
+    parts, names = (student.model, student.model.base_model), ("vision_model", "vision_tower", "visual")
+    tower = next(getattr(part, name) for part in parts for name in names if hasattr(part, name))
+    reads: list[int] = []
     real = tower.forward
 
     @wraps(real)
@@ -238,7 +245,8 @@ def test_labels_are_the_answer_and_the_loss_is_a_mean_over_its_tokens(
     for n, (row, labels) in enumerate(zip(rows, batch["labels"], strict=True)):
         learnt = student.processor.tokenizer.decode(labels[labels != IGNORED_LABEL])
         answer = training_text(row.question, "Q-A")[1]
-        assert learnt.strip() == f"{answer}</s>", n
+        begin = "<s>" if type(student.processor).__name__ == "Florence2Processor" else ""
+        assert learnt.strip() == f"{begin}{answer}</s>", n
     with torch.no_grad():
         loss = student.model(**batch).loss
         alone = [student.model(**training_batch(student, [row])[0]).loss for row in rows]
@@ -269,12 +277,47 @@ def test_a_saved_model_and_processor_give_the_same_scores(
 
 
 def test_other_encoder_decoders_are_an_error_of_one_line(tmp_path: Path) -> None:
-    from transformers import Florence2Config
+    from transformers import UdopConfig
 
-    Florence2Config().save_pretrained(tmp_path)
-    with pytest.raises(DataEngineError, match="florence2 is an encoder-decoder, of which only") as caught:
+    UdopConfig().save_pretrained(tmp_path)
+    with pytest.raises(DataEngineError, match="udop is an encoder-decoder, of which only") as caught:
         load_student(str(tmp_path), device="cpu")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        # published with code of their own; transformers has none of these
+        ("molmo", "needs code of its own repository"),
+        ("minicpmv", "needs code of its own repository"),
+        ("phi4mm", "needs code of its own repository"),
+        ("internvl_chat", "needs code of its own repository"),
+        (
+            "phi4_multimodal",
+            "phi4_multimodal is no model of images and text to transformers, but a language model",
+        ),
+        ("molmo2", "its image processor needs torchvision, which is not installed"),
+    ],
+)
+def test_a_family_that_is_not_carried_is_refused_with_the_reason(
+    kind: str, reason: str, tmp_path: Path
+) -> None:
+    if kind == "molmo2" and importlib.util.find_spec("torchvision"):
+        pytest.skip("torchvision is installed, with which Molmo2's processor can be made")
+    own_code = {"AutoConfig": "configuration.Config", "AutoModelForCausalLM": "modeling.Model"}
+    built_in = kind in ("phi4_multimodal", "molmo2")
+    (tmp_path / "config.json").write_text(
+        json.dumps({"model_type": kind} | ({} if built_in else {"auto_map": own_code}))
+    )
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps({"image_processor_type": "Molmo2ImageProcessor", "processor_class": "Molmo2Processor"})
+    )
+    for file in ("model.safetensors", "tokenizer.json"):
+        (tmp_path / file).write_text("{}")
+    with pytest.raises(DataEngineError, match=reason) as caught:
+        load_student(str(tmp_path), device="cpu")
+    assert "\n" not in str(caught.value) and "; " in str(caught.value)
 
 
 def test_a_processor_without_image_tokens_is_an_error(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Features of images: kept by their pixels up to a number of bytes, and split by rows or by grids of patches."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -41,6 +42,12 @@ def test_only_new_images_are_read_and_the_oldest_are_dropped() -> None:
     assert torch.equal(found[0], wanted[0]) and torch.equal(found[1][0], wanted[1][0]) and found[2] is None
     tower(three, scale=2)  # behind the block everything is read
     assert len(tower.reads) == 6 and "forward" not in vars(tower)
+
+
+def test_a_model_whose_tower_is_not_known_reuses_nothing() -> None:
+    model = SimpleNamespace(eyes=Tower())
+    model.base_model = model
+    assert VisionFeatures.for_model(model) is None
 
 
 def test_images_of_several_patches_are_told_apart_by_their_grids() -> None:

@@ -9,6 +9,7 @@ import inspect
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -41,7 +42,11 @@ class VisionFeatures:
         def forward(*args: Any, **kwargs: Any) -> Any:
             # an argument has one name, whether it is given by its place or by its name
             names = list(inspect.signature(read).parameters)[: len(args)]
-            return self._features(read, dict(zip(names, args, strict=True)) | kwargs)
+            given = dict(zip(names, args, strict=True)) | kwargs
+            if "target_sizes" not in given:
+                return self._features(read, given)
+            pixels = _columns_as_rows(given["pixel_values"])
+            return _as_batch(self._features(partial(_read_packed, read), given | {"pixel_values": pixels}))
 
         self._tower.forward = forward
         try:
@@ -85,13 +90,31 @@ class VisionFeatures:
             self._bytes -= _n_bytes(self._kept.popitem(last=False)[1])
 
 
+def _read_packed(read: Any, pixel_values: torch.Tensor, **given: Any) -> Any:
+    """What a tower makes of pixels whose rows are columns of patches; its features have one row a patch."""
+    made = read(pixel_values=pixel_values.movedim(0, -1)[None], **given)
+    return type(made)(**{name: value[0] for name, value in made.items()})
+
+
+def _columns_as_rows(pixel_values: torch.Tensor) -> torch.Tensor:
+    """MiniCPM-V: `(1, channels, patch height, columns of all patches)` as `(columns, channels, patch height)`."""
+    return pixel_values[0].movedim(-1, 0)
+
+
+def _as_batch(features: Any) -> Any:
+    """`(patches, …)` as the tower gives it, `(1, patches, …)`."""
+    return type(features)(**{name: value[None] for name, value in features.items()})
+
+
 def _sizes(given: dict[str, Any]) -> list[int] | None:
     """Rows of the pixels that each image has; None where a tensor cannot be split by images."""
     tensors = [value for value in given.values() if isinstance(value, torch.Tensor)]
-    grid = given.get("grid_thw")  # Qwen-VL: patches of all images in one row, (time, height, width) of each
+    # Qwen-VL and MiniCPM-V: the patches of all images, with (time,) height and width of each image or tile
+    grid = given.get("grid_thw", given.get("target_sizes"))
     sizes = [1] * len(tensors[0]) if tensors and grid is None else []
     if isinstance(grid, torch.Tensor):
-        sizes = grid.prod(-1).tolist()
+        patches = grid.prod(-1)
+        sizes = (patches * (len(tensors[0]) // patches.sum())).tolist()
     splits = all(tensor.dim() and len(tensor) in (sum(sizes), len(sizes)) for tensor in tensors)
     return sizes if sizes and splits else None
 

@@ -1,6 +1,6 @@
 """Step 5: encoded rows joined to a batch, in which some rows may have no image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -54,8 +54,17 @@ def join_rows(processor: Any, rows: Sequence[EncodedRow]) -> Tensors:
         inputs[key] = torch.cat(padded)
     # image inputs have one entry per image or tile in their first dimension, so they are joined there
     if with_image:
-        return inputs | {key: _join([row.pixels[key] for row in with_image]) for key in with_image[0].pixels}
+        pixels = {key: [row.pixels[key] for row in with_image] for key in with_image[0].pixels}
+        joined = {key: _join(parts) for key, parts in pixels.items() if not _is_packed(key, pixels)}
+        # the patches of all images lie in one row: (1, channels, patch height, columns of all patches)
+        packed = {key: torch.cat(parts, dim=-1) for key, parts in pixels.items() if key not in joined}
+        return inputs | joined | packed
     return inputs | _needed_without_images(processor)
+
+
+def _is_packed(key: str, pixels: Mapping[str, object]) -> bool:
+    """Whether this is the pixels of MiniCPM-V, whose other input is the size of each tile in patches."""
+    return key == "pixel_values" and "target_sizes" in pixels
 
 
 def _needed_without_images(processor: Any) -> Tensors:

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from dataengine_lib.students.chat_texts import ChatText
+from dataengine_lib.students.encoder_decoder import answer_begin
 from dataengine_lib.students.inputs import has_bidirectional_prompt, token_ids
 from dataengine_lib.students.option_scores import common_length, tokenize_question
 
@@ -30,9 +31,9 @@ def conversation_tokens(
     """
     if len(chat.answers) == 1:
         one = tokenize_question(processor, chat.prompt, chat.text, [], separate_answer=encoder_decoder)
-        return ConversationTokens(
-            len(one.prompt) + one.dropped, one.dropped, one.answer_start, [True] * len(one.answer_start)
-        )
+        begin = answer_begin(processor) if encoder_decoder else []
+        tokens = begin + one.answer_start
+        return ConversationTokens(len(one.prompt) + one.dropped, one.dropped, tokens, [True] * len(tokens))
     # where answers end and later ones begin, in order: the first begins behind the prompt, the last ends the text
     cuts = [place for answer in chat.answers for place in answer][1:-1]
     if has_bidirectional_prompt(processor):
@@ -43,9 +44,9 @@ def conversation_tokens(
     else:
         ids = token_ids(processor, [chat.prompt, *(chat.text[:place] for place in cuts), chat.text])
     prompt, *parts, whole = ids
-    begin = common_length(prompt, whole)
-    seams = [begin, *(common_length(part, whole) for part in parts), len(whole)]
+    same = common_length(prompt, whole)
+    seams = [same, *(common_length(part, whole) for part in parts), len(whole)]
     learnt = [False] * len(whole)
     for first, end in zip(seams[::2], seams[1::2], strict=True):
         learnt[first:end] = [True] * (end - first)
-    return ConversationTokens(len(prompt), len(prompt) - begin, whole[begin:], learnt[begin:])
+    return ConversationTokens(len(prompt), len(prompt) - same, whole[same:], learnt[same:])
