@@ -68,6 +68,7 @@ NEVER = {
         for step in ("classify_questions", "construct_queries", "generate_qa", "optimize_prompt")
     ),
     ("dataengine_lib.students.on_server.api_student", "rank", "optimize_prompt"),
+    ("dataengine_lib.students.on_server.asking", "rank", "optimize_prompt"),
     ("dataengine_lib.students.on_server.scoring_call", "rank", "optimize_prompt"),
     # it asks no student, compares with no earlier round and no evaluation, sends no batches, and counts every failure
     *(

@@ -1,26 +1,19 @@
 """Step 1: a student behind an OpenAI-compatible server: its answers are read as text, or its options are ranked."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
 
-import msgspec
 from PIL import Image
 
-from dataengine_lib.chat.ask_many import run
-from dataengine_lib.chat.budget import Budget, asked_ledger, usage_of
-from dataengine_lib.chat.client import ChatClient
-from dataengine_lib.chat.endpoint import endpoint
-from dataengine_lib.chat.ledger import PaidTotal, StudentUsage
+from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.chat.messages import jpeg_bytes
-from dataengine_lib.chat.paid_requests import PaidRequest, PaidRequests
 from dataengine_lib.chat.prices import Price
-from dataengine_lib.chat.reply import AskFailed, MayRetry, Reply, TeacherStop, UnusableReply
+from dataengine_lib.chat.reply import AskFailed, TeacherStop
 from dataengine_lib.chat.settings import ChatSettings
 from dataengine_lib.core.records import LETTERS
 from dataengine_lib.replies.json_reply import letter_schema
-from dataengine_lib.students.chat_texts import ANSWER_START
 from dataengine_lib.students.interface import RankedText
+from dataengine_lib.students.on_server.asking import Failures, StudentServer
 from dataengine_lib.students.on_server.first_token_requests import (
     BY_LETTER,
     IN_WORDS,
@@ -28,13 +21,11 @@ from dataengine_lib.students.on_server.first_token_requests import (
     read_first_token,
 )
 from dataengine_lib.students.on_server.first_tokens import FirstToken
-from dataengine_lib.students.on_server.prompt_tokens import OptionTokens, option_tokens, stored_tokens
+from dataengine_lib.students.on_server.prompt_tokens import OptionTokens, stored_tokens
 from dataengine_lib.students.on_server.rank_counts import RankCounts, rank_counts
-from dataengine_lib.students.on_server.requests import AskedQuestion, StudentRequest, student_request
+from dataengine_lib.students.on_server.requests import AskedQuestion, StudentRequest
 from dataengine_lib.students.on_server.scoring_call import CALLS, ScoringCall, find_call
 from dataengine_lib.students.on_server.written_answers import written_answer
-
-_Failures = dict[str, AskFailed]  # by request key
 
 
 class ApiStudent:
@@ -60,18 +51,9 @@ class ApiStudent:
         price_of: Callable[[str], Price | None] | None = None,
         budget_usd: float | None = None,
     ) -> None:
-        url, key = endpoint(settings.base_url)
-        self._chat = ChatClient(model, url, key, settings, role="student")
-        self.settings, self.max_side, self.price = settings, max_side, price
-        self.whole_texts = whole_texts
-        # as they are before the server has refused one: a run that goes on has the same keys without having asked
-        self._asked_settings = dict(self._chat.format.settings)
-        self.ledger = asked_ledger(Path(ledger), price_of or {model: price}.get, budget_usd)
-        self.budget = Budget(budget_usd, price, "", self.ledger)
-        # prompts are made later, and none can be cheaper than one without text
-        self.budget.check([PaidRequest("", "", None)], 1, model)
-        self._used: dict[str, PaidTotal] = {}
-        self._lists_tokens = False  # known after the first reply
+        self._server = StudentServer(model, settings, Path(ledger), price, price_of, budget_usd)
+        self._chat, self.ledger = self._server.chat, self._server.ledger
+        self.settings, self.max_side, self.whole_texts = settings, max_side, whole_texts
         self._call: ScoringCall | None = None  # by which whole texts are scored; known after the first reply
         # what was ranked, by request key
         self._first_tokens: dict[str, FirstToken] = {}
@@ -84,7 +66,7 @@ class ApiStudent:
 
     def usage(self) -> StudentUsage:
         """Tokens and cost of all replies used since it was made, those that the ledger held included."""
-        return usage_of(self._used.values(), self.price)
+        return self._server.usage()
 
     @property
     def ranked(self) -> RankCounts:
@@ -112,7 +94,7 @@ class ApiStudent:
         if self.whole_texts:
             return self._rank_texts(images, prompts, choices, scored)
         asked = [ranked_prompt(*one, scored) for one in zip(prompts, choices, strict=True)]
-        requests = self._requests(
+        requests = self._server.requests(
             AskedQuestion(text, jpeg, row, logprobs_of="first_token")
             for jpeg, (text, _), row in zip(self._jpegs(images), asked, choices, strict=True)
         )
@@ -139,7 +121,7 @@ class ApiStudent:
         """
         ending = IN_WORDS if choices is None else BY_LETTER
         options = [None] * len(prompts) if choices is None else choices
-        requests = self._requests(
+        requests = self._server.requests(
             AskedQuestion(f"{prompt}\n{ending}", jpeg, row, None if row is None else letter_schema(row))
             for jpeg, prompt, row in zip(self._jpegs(images), prompts, options, strict=True)
         )
@@ -157,7 +139,7 @@ class ApiStudent:
 
         def asked_by(call: ScoringCall) -> list[list[StudentRequest]]:
             return [
-                self._requests(
+                self._server.requests(
                     AskedQuestion(prompt, jpeg, logprobs_of=call, option=option)
                     for option in _options(row, scored)
                 )
@@ -198,22 +180,8 @@ class ApiStudent:
                 None,
             )
 
-    def _ask_missing(self, requests: Sequence[StudentRequest]) -> _Failures:
-        """Ask what the ledger holds no answer to; returns the requests that failed, by their keys."""
-        failures: _Failures = {}
-        with self.ledger:
-            # equal questions have one key, so they are asked once and share the reply
-            missing = {request.key: request for request in requests if not self._has_answer(request)}
-            if missing:
-                limits = {
-                    one.max_output_tokens or self.settings.max_output_tokens for one in missing.values()
-                }
-                self.budget.check([*missing.values()], max(limits), self._chat.model)
-                run(self._ask(missing.values(), failures))
-        for request in requests:
-            if request.key in self.ledger.paid:
-                self._used[request.key] = self.ledger.paid[request.key]
-        return failures
+    def _ask_missing(self, requests: Sequence[StudentRequest]) -> Failures:
+        return self._server.ask(requests, self._has_answer)
 
     def _has_answer(self, request: StudentRequest) -> bool:
         """Whether the ledger holds an answer, or that the student declined; any other reply is asked for once more."""
@@ -237,71 +205,6 @@ class ApiStudent:
                 found[id(image)] = b"" if image is None else jpeg_bytes(image, self.max_side)
         return [found[id(image)] for image in images]
 
-    def _requests(self, questions: Iterable[AskedQuestion]) -> list[StudentRequest]:
-        server: dict[str, Any] = {
-            "server": self._chat.shown_url,
-            "model": self._chat.model,
-            "settings": self._asked_settings,
-        }
-        return [student_request(question, server) for question in questions]
-
-    async def _ask(self, requests: Iterable[StudentRequest], failures: _Failures) -> None:
-        async def send(request: StudentRequest, max_output_tokens: int, may_retry: MayRetry) -> Reply:
-            asked = request.subject
-            reply = await self._chat.complete(
-                asked.messages(),
-                schema=asked.schema,
-                max_output_tokens=max_output_tokens if asked.logprobs_of else None,
-                may_retry=may_retry,
-                logprobs_of=asked.logprobs_of,
-            )
-            return _of_option(reply, asked) if asked.option else reply
-
-        def on_failure(request: StudentRequest, failure: AskFailed) -> None:
-            failures[request.key] = failure
-
-        async with self._chat:
-            paid = PaidRequests(
-                self.budget,
-                self.settings,
-                send,
-                lambda request: {"asked": self._chat.model},
-                stop_sending=self._chat.stop_sending,
-            )
-            waiting = list(requests)
-            replied: set[str] = set()
-
-            def on_reply(request: StudentRequest, reply: Reply) -> None:
-                replied.add(request.key)
-                if request.subject.logprobs_of == "first_token" and not self._lists_tokens:
-                    self._check_list(reply)
-
-            def stop_without_money(asked: Sequence[StudentRequest]) -> None:
-                # by what was sent, not by `budget.stopped`, which also says that a retry was not allowed
-                if any(one.key not in failures and one.key not in replied for one in asked):
-                    # an accuracy is that of all questions: no figures are made of some
-                    raise TeacherStop(f"{self._chat.where}: {self.budget.stopped}; all replies are kept")
-
-            # one request at a time until one finds out, so that only one is paid for in vain
-            while waiting and waiting[0].subject.logprobs_of == "first_token" and not self._lists_tokens:
-                first = waiting.pop(0)
-                await paid.ask_all([first], on_reply, on_failure)
-                stop_without_money([first])
-                if isinstance(failures.get(first.key), UnusableReply):
-                    self._stop_ranking()
-            await paid.ask_all(waiting, on_reply, on_failure)
-            stop_without_money(waiting)
-
-    def _check_list(self, reply: Reply) -> None:
-        if not reply.top_logprobs:
-            self._stop_ranking()
-        self._lists_tokens = True
-
-    def _stop_ranking(self) -> NoReturn:
-        raise TeacherStop(
-            f"{self._chat.where}: its replies list no probable tokens (top_logprobs); set rank to generate"
-        )
-
     def _first_token_scores(self, request: StudentRequest, names: Sequence[str]) -> list[float] | AskFailed:
         """The scores in the last reply to a request, or why there are none."""
         row = self.ledger.paid[request.key]
@@ -311,7 +214,7 @@ class ApiStudent:
         return scores
 
     def _option_scores(
-        self, requests: Sequence[StudentRequest], failures: _Failures
+        self, requests: Sequence[StudentRequest], failures: Failures
     ) -> list[float] | AskFailed:
         """The scores of a question's options, from the last replies to their requests, or why there are none."""
         scores: list[float] = []
@@ -339,15 +242,3 @@ def _options(choices: Sequence[str], scored: RankedText) -> list[str]:
         + (f" {text.strip()}" if scored != "letter" else "")
         for place, text in enumerate(choices)
     ]
-
-
-def _of_option(reply: Reply, asked: AskedQuestion) -> Reply:
-    """The reply with the tokens of the option alone, of all those of the prompt, and without a repeated prompt."""
-    # text completions list the token that was generated behind those of the prompt
-    generated = 1 if asked.logprobs_of == "text_prompt" else 0
-    found = option_tokens(reply.prompt_logprobs, ANSWER_START, asked.option, generated)
-    return msgspec.structs.replace(
-        reply,
-        text=reply.text.removeprefix(asked.whole),
-        prompt_logprobs=[] if found is None else found.tokens,
-    )
