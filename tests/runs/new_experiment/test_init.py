@@ -121,6 +121,9 @@ def test_questions_without_types_are_classified_first(
     assert content["classify_questions"]["image_root"] == content["evaluate"]["image_root"] == str(folder)
     assert "questions" not in content["evaluate"] and content["evaluate"]["rank"] == "generate"
     assert planned(Path("mine.yaml"))[0].step.name == "classify_questions"
+    assert init(monkeypatch, "local", *words[:-1], "vllm:some/model") == 0
+    found = next(item.config for item in planned(Path("local.yaml")) if item.step.name == "evaluate")
+    assert (found.student, found.rank) == ("vllm:some/model", "letter")
 
 
 def test_types_that_no_category_set_has_are_named(
