@@ -62,7 +62,7 @@ bench: $(DEV_STAMP)  ## every promise of speed and memory as ratios, the whole d
 	$(BIN)/python tests/benchmarks/machine/busy_machine.py
 	$(BIN)/python tests/benchmarks/pages/report_pages.py
 	$(BIN)/python tests/benchmarks/false_alarms.py
-	$(BIN)/dataengine run params/demo.yaml --force --out reports/bench
+	$(BIN)/python tests/benchmarks/machine/demo_time.py
 	$(BIN)/python tests/benchmarks/plenty_of_thin_types.py
 
 fuzz: $(DEV_STAMP)  ## changed files of every input format: no traceback, no silent loss

@@ -25,7 +25,7 @@ MODELS = PROJECT_ROOT / "data_demo" / "models"
 
 
 def execute_untrained(
-    notebook: Path, output: Path, parameters: dict[str, Any], function: str, run_folder: Path, bar_file: Path
+    notebook: Path, output: Path, parameters: dict[str, Any], function: str, run_folder: Path, *_: Any
 ) -> Executed:
     """In place of `runs.run.execute`: calls the step without a kernel; the checkpoint of step 5 is its student."""
     output.parent.mkdir(parents=True, exist_ok=True)

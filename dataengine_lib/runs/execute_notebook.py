@@ -25,6 +25,7 @@ from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError, ParameterError, system_remedy
 from dataengine_lib.report.pages.notebook import without_iri_grammar
 from dataengine_lib.report.tables import METADATA_KEY
+from dataengine_lib.runs.kernels.forked_kernels import KernelForks, own_kernel_manager
 from dataengine_lib.runs.lock import is_kernel_of
 
 _START_TIMEOUT_SECONDS = 300  # importing packages from a network disk takes minutes the first time
@@ -58,10 +59,12 @@ def execute(
     function: str,
     run: Path,
     bar_file: Path | None = None,
+    kernels: KernelForks | None = None,
 ) -> Executed:
     """Run `notebook` with `parameters` in the current folder; `output`, in the folder `run`, is saved after every cell.
 
-    The kernel keeps the step's bar in `bar_file`, and displays none.
+    The kernel keeps the step's bar in `bar_file`, and displays none. It is forked from the process of `kernels` where
+    that has imported all by now; else that process is started for the next notebooks.
     The seconds are those of cells that call `function`. Raises NotebookFailed; `output` is then the notebook up to the
     failed cell, with its traceback. After Ctrl-C or SIGTERM the kernel is interrupted and its cell has time to keep
     what is under way; then KeyboardInterrupt is raised. A second Ctrl-C stops at once.
@@ -78,6 +81,9 @@ def execute(
         raise NotebookFailed(_too_few_files(most))
     # What the kernel prints before it can take cells, and when it crashes; closed below.
     printed = TemporaryFile()  # noqa: SIM115
+    forks = kernels or KernelForks()
+    if kernels:
+        kernels.start()
     try:
         with _Forwarder(grace) as forwarder:
             done = papermill.execute_notebook(
@@ -88,7 +94,7 @@ def execute(
                 # Whatever kernel the notebook was saved with in JupyterLab: it is run by this Python.
                 kernel_name="python3",
                 language="python",
-                kernel_manager_class=_own_kernel(printed, bar_file),
+                kernel_manager_class=own_kernel_manager(forks, _environment(bar_file), printed),
                 # without its last line, which would stand among those of the run
                 progress_bar={"leave": False} if sys.stderr.isatty() else False,
                 log_output=False,
@@ -217,24 +223,9 @@ def _mask_file(notebook: Path) -> None:
             stream.write(masked)
 
 
-def _own_kernel(printed: BinaryIO, bar_file: Path | None) -> type:
-    """The class of a kernel of this Python. Jupyter's kernel specs, which may be missing or foreign, are not read."""
-    environment = dict(os.environ)
-    if bar_file:
-        environment[BAR_VARIABLE] = str(bar_file)
-    from ipykernel.kernelspec import get_kernel_dict
-    from jupyter_client import AsyncKernelManager
-    from jupyter_client.kernelspec import KernelSpec
-
-    class OwnKernel(AsyncKernelManager):
-        @property
-        def kernel_spec(self) -> KernelSpec:
-            return KernelSpec(**get_kernel_dict())
-
-        def start_kernel(self, **options: Any) -> Any:
-            return super().start_kernel(**options, stderr=printed, env=environment)
-
-    return OwnKernel
+def _environment(bar_file: Path | None) -> dict[str, str]:
+    """The variables of a kernel."""
+    return {**os.environ, **({BAR_VARIABLE: str(bar_file)} if bar_file else {})}
 
 
 def _one_line(name: str, message: str) -> str:

@@ -4,7 +4,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from dataengine_lib.errors import DataEngineError, ParameterError, system_error_
 from dataengine_lib.evaluation.rounds.figures import NextRound
 from dataengine_lib.report.pages.watched import RunningStep
 from dataengine_lib.runs.execute_notebook import NotebookFailed, execute
+from dataengine_lib.runs.kernels.forked_kernels import KernelForks
 from dataengine_lib.runs.live.display import StepDisplay
 from dataengine_lib.runs.live.time_left import TimeLeft, earlier_seconds
 from dataengine_lib.runs.live.watched_page import WatchedPage
@@ -96,7 +97,7 @@ def run_experiment(
             print_line(f"note: {line}")
         run = _Run(out, notebooks, planned, state, print_line, shared, on_step, last, watch is not None)
         # 2. the steps; those outside --from and --to are only listed in the report
-        with run.stopped_by_any_error():
+        with closing(run.kernels), run.stopped_by_any_error():
             if watch:
                 run.publish()
                 watch(out / "index.html")
@@ -199,6 +200,7 @@ class _Run:
         self.display = StepDisplay(self.times, print_line, WatchedPage(out) if watched else None)
         self.dropped = dropped_outputs(planned, out)
         self.hashes = FileHashes(out / ".hashes.json")
+        self.kernels = KernelForks()
         # With other steps than the last run in this folder, the pages' links to the steps before and after are wrong.
         before, now = _labels_before(out), [step.label for step in state.steps]
         # `until` may have ended that run's rounds, and then it lists the same steps up to there
@@ -327,6 +329,8 @@ class _Run:
                     item.step.name,
                     self.out,
                     bar_file,
+                    # not for a single notebook, whose own kernel is there as soon
+                    self.kernels if number < self.last or self.kernels.started else None,
                 )
                 manifest.work_seconds, manifest.warnings = round(done.seconds, 2), done.warnings
                 written = [path for path in item.outputs() if path.exists()]

@@ -47,7 +47,7 @@ STEPS = (
 
 
 def without_kernel(
-    notebook: Path, output: Path, parameters: dict[str, Any], function: str, out: Path, bar_file: Path
+    notebook: Path, output: Path, parameters: dict[str, Any], function: str, out: Path, *_: Any
 ) -> Executed:
     """What the three notebooks would do, at once."""
     file = Path(parameters["output"])

@@ -3,7 +3,6 @@
 As each piece of work is done whole by one of them, results are the same with any number of copies.
 """
 
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -13,11 +12,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]  # as its own workers use
 from typing import Any, Generic, TypeVar
 
+from dataengine_lib.core.machine.process_control import end_with_parent
 from dataengine_lib.core.machine.threads import ONE_THREAD_BELOW, available_threads
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
-_END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux's prctl
 
 
 class ForkEnded(Exception):
@@ -125,8 +124,7 @@ def in_forks(work: Callable[[_T], _R], items: Sequence[_T], processes: int) -> G
 def _serve(connection: Connection, work: Callable[[Any], Any], parent: int) -> None:
     """What a copy does until it is ended."""
     # a parent that is killed leaves no copy behind, which would hold its locks
-    ctypes.CDLL(None).prctl(_END_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() != parent:
+    if not end_with_parent(parent):
         return
     # Ctrl-C in a terminal reaches all processes: the parent ends its copies
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from dataengine_lib.runs.kernels.forked_kernels import KernelForks
 from whole_runs.fork_server import FORK_SERVER
 
 
@@ -54,6 +55,8 @@ def fork_kernels(patch: pytest.MonkeyPatch) -> None:
         return ForkedKernel(command, cwd, env)
 
     patch.setattr("jupyter_client.provisioning.local_provisioner.launch_kernel", launch)
+    # a run's own process to fork kernels from would import the library for each run
+    patch.setattr(KernelForks, "start", lambda _: None)
 
 
 def _kernel(command: list[str], folder: str | None, environment: dict[str, str]) -> None:

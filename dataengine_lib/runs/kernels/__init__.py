@@ -1,0 +1,1 @@
+"""The processes of notebooks (all steps): forked from one that has imported what steps need, where that is possible."""
