@@ -30,6 +30,11 @@ def key_variable(url: str) -> str:
     return VENDOR_KEYS.get(urlsplit(url).hostname or "", "OPENAI_API_KEY")
 
 
+def on_anthropic(url: str) -> bool:
+    """Whether a server is Anthropic's."""
+    return urlsplit(url).hostname == "api.anthropic.com"
+
+
 def scores_no_prompts(base_url: str | None) -> bool:
     """Whether a server is known to give no log-probabilities of prompts, at least with images."""
     try:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import httpx2
 
-from dataengine_lib.chat.endpoint import NO_KEY, Server, key_variable, on_loopback
+from dataengine_lib.chat.endpoint import NO_KEY, Server, key_variable, on_anthropic, on_loopback
 from dataengine_lib.chat.prices import estimate_tokens, read_prices
 from dataengine_lib.chat.reply import AskFailed, Reply
 from dataengine_lib.chat.settings import ChatSettings
@@ -29,6 +29,7 @@ _MAX_OUTPUT_TOKENS = 300  # of the one reply; models that reason first may need 
 MAX_USD = 0.01  # that the one request may cost
 _WARN_DAYS = 60  # before a shutdown
 _SCHEMA_TOKENS = 200  # an upper estimate of what the schema adds to the prompt
+_LISTED = {"limit": "1000"}  # models on one page of Anthropic's list, at most
 _PROMPT = "Write one easy question about a picture of a dog on a beach, with four choices. Keep it short."
 
 
@@ -49,14 +50,14 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
             "bad", f"{model} was shut down; take {_RETIRED[model]} or another of today's models"
         )
     server = Server.of(url, key)
-    headers = ({} if key == NO_KEY else {"Authorization": f"Bearer {key}"}) | server.headers
+    headers = listing_headers(server.url, key) | server.headers
     shown = server.url
     try:
         # trust_env: a proxy named in the environment would not reach a server on this machine
         answer = httpx2.get(
             f"{shown}/models",
             headers=headers,
-            params=server.query,
+            params=_LISTED | server.query if on_anthropic(server.url) else server.query,
             timeout=10,
             trust_env=not on_loopback(url),
         )
@@ -78,8 +79,8 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
         models: dict[str, Any] = {str(row["id"]): row.get("shutdown_date") for row in rows}
     except (ValueError, KeyError, TypeError, AttributeError):
         return EndpointFinding("warn", f"{shown} answers, but its list of models cannot be read")
-    # servers such as Ollama list llama3.1, pulled without a tag, as llama3.1:latest
-    named = next((name for name in (model, f"{model}:latest") if name in models), None)
+    # servers such as Ollama list llama3.1, pulled without a tag, as llama3.1:latest; Gemini lists models/gemini-3-flash
+    named = next((name for name in (model, f"{model}:latest", f"models/{model}") if name in models), None)
     if named is None:
         # Other servers list base models only, or serve one model under any name: only a request can tell.
         mark: Mark = "bad" if url.startswith("https://api.openai.com") else "warn"
@@ -87,6 +88,18 @@ def check_listing(model: str, url: str, key: str, today: datetime.date | None = 
             mark, f"{shown} lists no model {model}; it offers {', '.join(sorted(models)[:8])}"
         )
     return _shutdown(model, shown, models[named], today or datetime.datetime.now(datetime.UTC).date())
+
+
+def listing_headers(url: str, key: str) -> dict[str, str]:
+    """The headers with the key by which a server lists its models; Anthropic's list is no part of its layer for OpenAI.
+
+    Source: https://platform.claude.com/docs/en/api/models/list.
+    """
+    if key == NO_KEY:
+        return {}
+    if on_anthropic(url):
+        return {"x-api-key": key, "anthropic-version": "2023-06-01"}
+    return {"Authorization": f"Bearer {key}"}
 
 
 def _shutdown(model: str, url: str, date: Any, today: datetime.date) -> EndpointFinding:

@@ -12,7 +12,7 @@ from echoing.server import KEY as ECHOED_KEY
 from dataengine_lib.chat.endpoint import endpoint
 from dataengine_lib.errors import ParameterError
 from dataengine_lib.playground.server import Fault, serve
-from dataengine_lib.runs.endpoint_check import check_listing, check_request
+from dataengine_lib.runs.endpoint_check import check_listing, check_request, listing_headers
 
 TODAY = datetime.date(2026, 11, 24)
 QA = {"question": "What runs?", "choices": ["dog", "cat", "cow", "pig"], "answer": "A", "explanation": "It runs.",
@@ -50,6 +50,8 @@ def test_a_models_shutdown_date(date: str | int | None, mark: str, message: str)
         assert found == ("warn", f"{server.base_url} lists no model other; it offers some")
         server.models = [{"id": "llama:latest"}]
         assert check_listing("llama", server.base_url, "k")[0] == "ok"
+        server.models = [{"id": "models/gemini-3-flash"}]
+        assert check_listing("gemini-3-flash", server.base_url, "k")[0] == "ok"
     away = server.base_url.replace("//", "//me:s3cret@")
     mark, message = check_listing("llama", away, "k")
     assert mark == "bad" and f"{server.base_url} does not answer" in message and "s3cret" not in message
@@ -70,6 +72,15 @@ def test_a_base_url_is_named_without_its_password() -> None:
 def test_an_invalid_host_name_does_not_answer() -> None:
     mark, message = check_listing("some", "http://a..b/v1", "k")
     assert mark == "bad" and "does not answer" in message
+
+
+def test_a_list_is_asked_for_in_the_vendor_s_way() -> None:
+    assert listing_headers("https://api.anthropic.com/v1", "k") == {
+        "x-api-key": "k",
+        "anthropic-version": "2023-06-01",
+    }
+    assert listing_headers("https://api.mistral.ai/v1", "k") == {"Authorization": "Bearer k"}
+    assert listing_headers("http://localhost:8000/v1", "none") == {}
 
 
 def test_a_retired_model_needs_no_server() -> None:
