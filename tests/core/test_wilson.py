@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from scipy.stats import binomtest
 
 from dataengine_lib.core.statistics import wilson
 
@@ -13,6 +14,14 @@ def test_wilson_is_the_published_formula() -> None:
         middle = (p + z * z / (2 * total)) / (1 + z * z / total)
         half = z / (1 + z * z / total) * math.sqrt(p * (1 - p) / total + z * z / (4 * total * total))
         assert wilson(correct, total) == pytest.approx((middle - half, middle + half), abs=1e-12)
+
+
+def test_wilson_is_scipys_bit_for_bit() -> None:
+    for total in (1, 7, 50, 263, 100_003):
+        for correct in {0, 1, total // 3, total - 1, total}:
+            for level in (0.8, 0.95):
+                expected = binomtest(correct, total).proportion_ci(level, method="wilson")
+                assert wilson(correct, total, level) == (expected.low, expected.high)
 
 
 def test_newcombes_published_example() -> None:
