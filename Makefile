@@ -23,9 +23,10 @@ study: $(STAMP)  ## five arms, eight seeds on the playground: does asking for we
 test:  ## everything on two cores
 	$(MAKE) -j 2 lint pytest
 
-# Three workers on two cores, as tests of processes, kernels and pages wait for these. Variables of make would reach the
-# make that tests call.
+# Three workers on two cores, as tests of processes, kernels and pages wait for these. What all of them import is compiled
+# before, once. Variables of make would reach the make that tests call.
 pytest: $(DEV_STAMP) $(TEST_STAMP)
+	$(BIN)/python -W ignore -c "import datasets, matplotlib.pyplot, peft, scipy.stats, transformers.models.llava.modeling_llava"
 	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 # JupyterLab sees the whole project and begins with a page that leads to notebooks, reports and params. .jupyter has its
