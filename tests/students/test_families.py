@@ -105,41 +105,35 @@ def test_fast_ranking_equals_one_plain_pass_per_option(
     assert_close(student.rank(pictures, PROMPTS, CHOICES), expected)
     assert min(max(row) - min(row) for row in expected) > 1e-2  # so that a wrong score would be noticed
     assert_close(student._uncached.rank(*plain_arguments(student, pictures)), expected)
+    is_slow = student.model.config.model_type in SLOW
+    if is_slow or isinstance(student._uncached, EncoderDecoderBackend):
+        assert student._prefix_cache is None
+    else:  # used where an image cannot be reused
+        assert student._prefix_cache is not None
+        with torch.inference_mode():
+            assert_close(student._prefix_cache.rank(*plain_arguments(student, pictures)), expected)
 
 
 def test_an_image_is_read_once_for_all_its_questions(
     student: HuggingFaceStudent, pictures: list[Image.Image], request: pytest.FixtureRequest
 ) -> None:
     way = IMAGE_REUSE[request.node.callspec.params["student"]]
+    expected, written = student.rank(pictures, PROMPTS, CHOICES), student.generate(pictures, PROMPTS)
+    assert student.image_reuse == way
     fresh = HuggingFaceStudent(student.model, student.processor, batch_size=2)
-    expected = fresh._uncached.rank(*plain_arguments(student, pictures))  # the image read for each option
-    written = student.generate(pictures, PROMPTS)
-    fresh.rank(pictures[:1], PROMPTS[:1], CHOICES[:1])  # with the trial of caches
-    assert fresh.image_reuse == student.image_reuse == way
-    prefix = fresh._prefix_cache is not None or isinstance(fresh._uncached, EncoderDecoderBackend)
-    assert prefix != (student.model.config.model_type in SLOW) or way == "keys and values"
-    if fresh._features:
-        fresh._features.clear()
-    if fresh._image_cache:
-        fresh._image_cache.clear()
-
-    def pixels(images: list[Image.Image]) -> int:
-        """Numbers that the vision tower takes of the images, one by one."""
-        asked = ((chat_text(student.processor, PROMPTS[0])[0], image) for image in images)
-        with_tower = [encode_prompts(student.processor, [text], [image]) for text, image in asked]
-        with reads_of(student) as reads, torch.inference_mode():
-            for inputs in with_tower:
-                fresh._uncached.model(**decoder_inputs(student, inputs), use_cache=False)
-        return sum(reads)
-
-    three = pixels(list({id(image): image for image in pictures}.values()))
+    fresh._tried = {"image", "prefix"}  # the trials read images too
+    fresh._prefix_cache = student._prefix_cache
+    with reads_of(student) as reads, torch.inference_mode():
+        for image in {id(image): image for image in pictures}.values():
+            inputs = encode_prompts(student.processor, [chat_text(student.processor, PROMPTS[0])[0]], [image])
+            student.model(**decoder_inputs(student, inputs), use_cache=False)
+    each = sum(reads)  # numbers that the vision tower takes of the three images, one by one
     with reads_of(student) as reads:
         assert_close(fresh.rank(pictures, PROMPTS, CHOICES), expected)
-        ranked = sum(reads)
+        assert sum(reads) == each
         assert fresh.generate(pictures, PROMPTS) == written
-    assert ranked == three
-    # two images are kept at a time, or all of them
-    assert sum(reads) == (2 * three if way == "keys and values" else three)
+    # keys and values are kept of a batch of two images, features of all
+    assert sum(reads) == (2 * each if way == "keys and values" else each)
 
 
 @contextmanager
