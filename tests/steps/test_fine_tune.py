@@ -141,9 +141,12 @@ def test_only_what_is_trained_changes(config: Make, student: Path) -> None:
     assert {one.dtype for one in after.values()} == {one.dtype for one in before.values()}
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
-def test_an_encoder_decoder_learns_the_answer(config: Make, images: Path, method: str) -> None:
-    folder = save_family("instructblip_t5", images / "t5")
+@pytest.mark.parametrize(
+    ("family", "method"),
+    [("instructblip_t5", "lora"), ("instructblip_t5", "full"), ("florence2", "lora")],
+)
+def test_an_encoder_decoder_learns_the_answer(config: Make, images: Path, family: str, method: str) -> None:
+    folder = save_family(family, images / family)
     result = fine_tune(
         config(student=str(folder), method=method, epochs=15, batch_size=4, learning_rate=0.01)
     )
