@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-import imagehash
 import numpy as np
 from PIL import Image
+from scipy import fftpack
 
 WORDS = 4  # uint64 words of a hash of 256 bits
 _SIDE = 64  # pixels; the hash is made of 64 x 64
@@ -26,7 +26,7 @@ def evaluation_hashes(image: Image.Image) -> np.ndarray:
     `(0, 4)` for an image with too little structure, as one of a single colour.
     """
     whole, *inner = _wholes(image)
-    return _stacked(_hash(part) for part in (whole, *_parts(whole), *inner))
+    return _hashes((whole, *_parts(whole), *inner))
 
 
 def candidate_hashes(image: Image.Image) -> np.ndarray:
@@ -38,7 +38,7 @@ def candidate_hashes(image: Image.Image) -> np.ndarray:
     whole, *inner = _wholes(image)
     turned = (whole.rotate(angle, Image.Resampling.BILINEAR) for angle in _ANGLES)
     parts = (*_parts(whole), *(_part(one, _ROTATED_PART, 0.5, 0.5) for one in turned))
-    return _stacked([*map(_dihedral_hashes, (whole, *inner)), *map(_hash, parts)])
+    return _hashes((*_dihedral(whole), *(turn for one in inner for turn in _dihedral(one)), *parts))
 
 
 def _wholes(image: Image.Image) -> list[Image.Image]:
@@ -79,21 +79,28 @@ def _part(whole: Image.Image, share: float, x: float, y: float) -> Image.Image:
     return whole.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR, (left, top, left + width, top + height))
 
 
-def _hash(image: Image.Image) -> np.ndarray:
-    """uint64 `(1, 4)`, or `(0, 4)` where the image has too little structure."""
-    if image.size != (_SIDE, _SIDE):
-        image = image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
-    if np.asarray(image).std() < _LEAST_CONTRAST:
+def _hashes(images: Iterable[Image.Image]) -> np.ndarray:
+    """uint64 `(n, 4)`: the hashes of the images that have enough structure.
+
+    Those of imagehash.phash, all at once: the signs of the lowest frequencies of a cosine transform about their median.
+    """
+    small = np.stack([np.asarray(_small(image)) for image in images])
+    pixels = small[small.std(axis=(1, 2)) >= _LEAST_CONTRAST]
+    if not len(pixels):
         return np.empty((0, WORDS), np.uint64)
-    bits = imagehash.phash(image, hash_size=_HASH_SIDE).hash
-    return np.packbits(bits).view(np.uint64)[None]
+    # of the first transform's results only the lowest frequencies are transformed along the rows
+    columns = fftpack.dct(pixels, axis=1)[:, :_HASH_SIDE]
+    lowest = fftpack.dct(columns, axis=2)[:, :, :_HASH_SIDE].reshape(len(pixels), -1)
+    bits = lowest > np.median(lowest, axis=1, keepdims=True)
+    return np.packbits(bits, axis=1).view(np.uint64)
 
 
-def _dihedral_hashes(image: Image.Image) -> np.ndarray:
-    """The hashes of the image, of its mirror images and of both turned by right angles."""
+def _small(image: Image.Image) -> Image.Image:
+    return image if image.size == (_SIDE, _SIDE) else image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
+
+
+def _dihedral(image: Image.Image) -> Iterator[Image.Image]:
+    """The image, its mirror images and both turned by right angles, small."""
     small = image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR)
-    return _stacked(_hash(one) for one in (small, *(small.transpose(turn) for turn in Image.Transpose)))
-
-
-def _stacked(hashes: Iterable[np.ndarray]) -> np.ndarray:
-    return np.concatenate([np.empty((0, WORDS), np.uint64), *hashes])
+    yield small
+    yield from (small.transpose(turn) for turn in Image.Transpose)

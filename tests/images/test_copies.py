@@ -4,10 +4,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
-from project import COCO_MINI
+from project import COCO_MINI, PROJECT_ROOT
 
 from dataengine_lib.images.copies import CopyFinder
 from dataengine_lib.images.perceptual_hash import candidate_hashes, evaluation_hashes
@@ -19,6 +20,22 @@ def cut(image: Image.Image, share: float, x: float = 0.5, y: float = 0.5) -> Ima
     width, height = int(image.width * share), int(image.height * share)
     left, top = int((image.width - width) * x), int((image.height - height) * y)
     return image.crop((left, top, left + width, top + height))
+
+
+def test_hashes_are_those_of_imagehash() -> None:
+    """In the order in which an image and its parts are hashed; what shows hardly anything has none."""
+    for file in sorted((PROJECT_ROOT / "data_demo").rglob("*.jpg"))[:3]:
+        image = Image.open(file)
+        gray = image.convert("L")
+        gray.thumbnail((128, 128), Image.Resampling.BILINEAR)
+        small = gray.resize((64, 64), Image.Resampling.BILINEAR)
+        turned = [small, *(small.transpose(turn) for turn in Image.Transpose)]
+        expected = [np.packbits(imagehash.phash(one, hash_size=16).hash).view(np.uint64) for one in turned]
+        found = candidate_hashes(image)
+        assert found.dtype == np.uint64 and found.shape[1] == 4 and len(found) > 20
+        assert (found[: len(turned)] == np.stack(expected)).all()
+        assert (evaluation_hashes(image)[0] == expected[0]).all()
+    assert candidate_hashes(Image.new("RGB", (90, 60), "gray")).shape == (0, 4)
 
 
 CHANGES: dict[str, Change] = {
