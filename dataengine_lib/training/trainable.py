@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import set_seed
 
+from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.loading import load_student, torch_device
 from dataengine_lib.students.stored_weights import common_dtype, stored_dtypes
@@ -107,6 +108,8 @@ def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
     place = device.type if device.index is None else str(device)
     loaded = load_student(name, place, settings.adapter, quantization=packed)
     model = prepare_quantized(loaded.model) if settings.quantize else loaded.model.to(held)
+    if settings.attention != "auto":
+        _set_attention(model, settings.attention)
     if settings.gradient_checkpointing:
         # the other variant would give no gradients to adapters above a frozen embedding
         model.gradient_checkpointing_enable({"use_reentrant": False})
@@ -127,6 +130,15 @@ def load_trainable(name: str, settings: TrainableSettings) -> Trainable:
     if not settings.quantize:  # which is in its place
         model = model.to(device)
     return Trainable(model, loaded.processor, device, compute, base, parts, settings.projector_rate)
+
+
+def _set_attention(model: Any, kind: str) -> None:
+    try:
+        model.set_attn_implementation(kind)
+    except ValueError as error:
+        raise DataEngineError(
+            f"attention: this student has none of kind {kind} ({one_line(str(error))[:160]}); set it to auto"
+        ) from error
 
 
 def _with_lora(model: Any, settings: TrainableSettings, layers: AdaptedLayers) -> Any:

@@ -34,6 +34,8 @@ class TrainableSettings(StepConfig):
     """The highest for the projector (or merger); default: learning_rate."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of keeping them: less memory, slower, the same weights."""
+    attention: Literal["auto", "sdpa", "eager"] = "auto"
+    """How attention is computed; auto: transformers' choice. For short texts on a processor eager is the faster one."""
     quantize: Literal["4bit"] | None = None
     """Hold the base model in 4 bits under the adapters (QLoRA); needs bitsandbytes and an NVIDIA GPU."""
     dtype: TrainDtype = "auto"

@@ -260,6 +260,7 @@ def test_parameters_that_another_trainer_would_not_see_are_refused(config: Make)
     given: dict[str, Any] = {
         "adapter": "owner/lora", "lora_alpha": 4, "lora_dropout": 0.1, "target_modules": ["q_proj"],
         "train_parts": ["projector"], "projector_rate": 1e-3, "gradient_checkpointing": True, "quantize": "4bit",
+        "attention": "eager",
         "dtype": "float32", "clip": 0.5, "workers": 2, "save_steps": 5, "keep_best": True, "report_to": ["wandb"],
         "eval_share": 0.1, "max_length": 99, "processes": 2, "accelerate_config": "a.yaml",
     }  # fmt: skip

@@ -17,6 +17,7 @@ from dataengine_lib.core.files import write_json
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.steps.fine_tune import FineTuneConfig, fine_tune
 from dataengine_lib.training.examples import ExampleEncoder
+from dataengine_lib.training.trainable import load_trainable
 from dataengine_lib.training.trainer.passes import passes_of
 from dataengine_lib.training.trainer.schedule import rate_factor
 from dataengine_lib.training.trainer.train import train
@@ -94,6 +95,19 @@ def test_what_saves_time_or_memory_gives_the_same_weights(
     assert weights(plain.checkpoint) == weights(
         fine_tune(config(output_dir=images / "b", **settings, **other)).checkpoint
     )
+
+
+def test_attention_is_computed_in_the_way_that_was_asked_for(config: Make, images: Path) -> None:
+    settings = {"method": "full", "epochs": 2}
+    plain = fine_tune(config(output_dir=images / "a", **settings))
+    eager = config(output_dir=images / "b", attention="eager", **settings)
+    assert load_trainable(eager.student, eager).model.config.get_text_config()._attn_implementation == "eager"
+    done = fine_tune(eager)
+    losses = [[point.loss for point in one.log.loss] for one in (plain, done)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    # nothing of it is saved
+    configs = [(one.checkpoint / "config.json").read_bytes() for one in (plain, done)]
+    assert configs[0] == configs[1]
 
 
 def test_out_of_memory_halves_the_passes_and_continues(
