@@ -1,6 +1,6 @@
 """Step 4: turns the teacher's raw replies into training records; what is dropped is written aside with a reason."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import JsonList, read_json, read_jsonl, write_json
+from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.core.records import ImageId, TrainRecord
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.core.written_files.whole_file import replacing
@@ -114,9 +115,10 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
         replies = stack.enter_context(replies_read_ahead(config.input, config.output.parent))
         malformed = _malformed_rows(config)
         checks = RecordChecks(config, ledger, not config.shuffle_choices, config.max_bad_share)
+        shown = progress_bar(replies, total=malformed.n_rows, desc="checking replies", unit="row")
         kept = JsonList(stack.enter_context(replacing(config.output)))
         with replacing(rejects_path) as rejects:
-            for item in _items(config, checks, decisions, replies):
+            for item in _items(config, checks, decisions, stack.enter_context(shown)):
                 tally.add(item)
                 if isinstance(item, Candidate):
                     kept.append(item.record)
@@ -191,7 +193,7 @@ def _review_warnings(counts: PostProcessCounts, config: PostProcessConfig, revie
 
 
 def _items(
-    config: PostProcessConfig, checks: RecordChecks, decisions: Decisions, replies: Iterator[ParsedReply]
+    config: PostProcessConfig, checks: RecordChecks, decisions: Decisions, replies: Iterable[ParsedReply]
 ) -> Iterator[CandidateOrReject]:
     """Every QA and every reject of the input, in order; each stage takes a stream and returns one.
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dataengine_lib.core.files import read_json, read_jsonl
+from dataengine_lib.core.progress import bar
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.candidates import Reject
 from dataengine_lib.curation.tally import EXAMPLES, SAMPLE, UNKNOWN_TYPE
@@ -332,3 +333,15 @@ def test_qas_of_other_projects_are_checked_and_converted_like_replies(tmp_path: 
     (record,) = read_json(tmp_path / "out.json", list[TrainRecord])
     assert record.choices[record.correct_choice_idx] == "cat" and record.question_type == "unclassified"
     assert result.counts.by_reason == {"no choices": 1}
+
+
+def test_a_log_says_how_many_replies_are_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(bar, "_LOG_SECONDS", 0.0)
+    run(tmp_path, row(), row(raw_instructions="skip"), b"{half", max_bad_share=0.5)
+    lines = capfd.readouterr().err.splitlines()
+    begins = [line.partition(", ")[0] for line in lines]
+    assert begins == [
+        f"checking replies {done} of 3 ({done / 3:.0%})".replace("%", " %") for done in (1, 2, 3)
+    ]
