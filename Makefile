@@ -57,14 +57,17 @@ bench: $(DEV_STAMP)  ## every promise of speed and memory as ratios, the whole d
 	$(BIN)/python tests/benchmarks/kills.py
 	$(BIN)/python tests/benchmarks/batches.py
 	$(BIN)/python tests/benchmarks/post_process_speed.py
+	$(BIN)/python tests/benchmarks/questions/near_questions_speed.py
 	$(BIN)/python tests/benchmarks/training_data.py
 	$(BIN)/python tests/benchmarks/training_speed.py
 	$(BIN)/python -W ignore tests/benchmarks/machine/thread_worth.py
 	$(BIN)/python tests/benchmarks/machine/busy_machine.py
+	$(BIN)/python tests/benchmarks/machine/start_and_install.py
 	$(BIN)/python tests/benchmarks/pages/report_pages.py
 	$(BIN)/python tests/benchmarks/false_alarms.py
 	$(BIN)/python tests/benchmarks/machine/demo_time.py
 	$(BIN)/python tests/benchmarks/plenty_of_thin_types.py
+	$(BIN)/python tests/benchmarks/table/render.py
 
 fuzz: $(DEV_STAMP)  ## changed files of every input format: no traceback, no silent loss
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/benchmarks/fuzz_inputs.py

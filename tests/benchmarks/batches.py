@@ -15,6 +15,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from table.results import Row, write_result
+
 from dataengine_lib.core.files import read_jsonl, write_json
 from dataengine_lib.core.records import Query
 from dataengine_lib.playground.server import serve
@@ -75,6 +77,10 @@ def main() -> None:
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(f"{REQUESTS} requests in batches of {sizes}, {killed} kills: {len(results)} results, {len(failed)} failures, "
           f"nothing twice; {seconds:.0f} s, the client at most {memory:.0f} MB")  # fmt: skip
+    write_result("batches", [
+        Row(f"step 3 by the Batch API, {REQUESTS:,} requests, {killed} kills", "every id once, nothing paid for twice",
+            f"{len(results):,} results, {len(failed):,} failures; {seconds:.0f} s, at most {memory:.0f} MB")
+    ])  # fmt: skip
 
 
 if __name__ == "__main__":

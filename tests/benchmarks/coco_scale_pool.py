@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from coco_sized import BOXES, CAPTIONS, IMAGES, write_coco
+from table.results import Row, write_result
 
 ACCESSED = 6_000  # images that become objects, as many as a round has queries
 COLD_S, COLD_MB, WARM_S = 12.0, 2_000, 2.0
@@ -76,6 +77,13 @@ def compare() -> None:
     print(f"json.load / cold: {json_s / cold_s:.2f} of the time, {json_mb / cold_mb:.1f} of the memory")
     print(f"json.load / warm: {json_s / warm_s:.1f} of the time, {json_mb / warm_mb:.1f} of the memory")
     print(f"ten times the images take {cold_s / tenth_s:.1f} times as long")
+    write_result("coco_scale_pool", [
+        Row("the image pool of all of COCO, first time", f"at most {COLD_S:g} s, {COLD_MB:,} MB",
+            f"{cold_s:.1f} s, {cold_mb:,.0f} MB; ten times the images take {cold_s / tenth_s:.1f} times as long",
+            f"json.load of the instances alone: {json_s:.1f} s, {json_mb:,.0f} MB"),
+        Row("the same with its cache", f"at most {WARM_S:g} s", f"{warm_s:.1f} s, {warm_mb:,.0f} MB",
+            f"json.load takes {json_s / warm_s:.1f} times as long"),
+    ])  # fmt: skip
     if cold_s > COLD_S or cold_mb > COLD_MB:
         wrong.append(f"without a cache the pool takes more than {COLD_S:g} s or {COLD_MB:,} MB")
     if warm_s > WARM_S:

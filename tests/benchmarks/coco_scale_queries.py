@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from coco_sized import BOXES, CAPTIONS, IMAGES, write_coco
+from table.results import Row, write_result
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.questions.categories import read_categories
@@ -139,6 +140,12 @@ def compare() -> None:
         cold_s, cold_mb = fresh("6,000 queries, no cache", full, 1.0)
         warm_s, _ = fresh("6,000 queries, with the cache", full, 1.0)
     print(f"ten times the images and queries take {cold_s / tenth_s:.1f} times as long")
+    write_result("coco_scale_queries", [
+        Row("all of step 2 on all of COCO, 6,000 queries, first time", f"at most {COLD_S:g} s, {COLD_MB:,} MB",
+            f"{cold_s:.1f} s, {cold_mb:,.0f} MB", f"a tenth of images and queries: {tenth_s:.1f} s, "
+            f"{cold_s / tenth_s:.1f} times"),
+        Row("the same with the pool's cache", f"at most {WARM_S:g} s", f"{warm_s:.1f} s"),
+    ])  # fmt: skip
     if cold_s > COLD_S or cold_mb > COLD_MB:
         wrong.append(f"without a cache the step takes more than {COLD_S:g} s or {COLD_MB:,} MB")
     if warm_s > WARM_S:

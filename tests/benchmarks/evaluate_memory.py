@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
+from table.results import Row, write_result
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.playground.sets import read_playground_questions, write_playground
@@ -66,6 +67,10 @@ def main() -> None:
         peaks.append(found["peak_mb"])
     ratio = peaks[1] / peaks[0]
     print(f"{MANY:,} questions take {ratio:.2f} times the memory of {FEW:,}")
+    write_result("evaluate_memory", [
+        Row(f"step 1's peak memory with {MANY:,} questions", f"at most {MOST} times that with {FEW:,}",
+            f"{peaks[1]} MB, {ratio:.2f} times", f"with {FEW:,} questions: {peaks[0]} MB")
+    ])  # fmt: skip
     if ratio > MOST:
         sys.exit(f"memory grows with the number of questions (more than {MOST} times)")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from random import Random
 
 import numpy as np
+from table.results import Row, write_result
 
 from dataengine_lib.core.records import qa_prompt
 from dataengine_lib.images.pool import NamedBox, PoolImage
@@ -95,6 +96,10 @@ def main() -> None:
     print(
         f"600 queries in {few:.3f} s, 6,000 in {many:.3f} s ({1e6 * many / 6000:.0f} µs each): {many / few:.1f} times"
     )
+    write_result("queries_speed", [
+        Row("step 2 draws, picks and renders 6,000 queries", f"at most {MAX_RATIO:g} times 600", f"{many:.2f} s, "
+            f"{1e6 * many / 6000:.0f} µs each, {many / few:.1f} times", f"600 queries: {few:.3f} s")
+    ])  # fmt: skip
     if many > MAX_RATIO * few:
         sys.exit(
             f"6,000 queries take {many / few:.1f} times as long as 600; at most {MAX_RATIO:g} is promised"

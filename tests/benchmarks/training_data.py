@@ -17,6 +17,8 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from table.results import Row, write_result
+
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 STUDENT = str(PROJECT_ROOT / "data_demo/models/tiny-llava")
 ROWS, IMAGES = 80_000, 1_000
@@ -161,6 +163,13 @@ def main() -> None:
           f"{shared['most_decodes']} times")  # fmt: skip
     if shared["most_decodes"] != 1:
         faults.append(f"a worker decoded an image {shared['most_decodes']} times")
+    write_result("training_data", [
+        Row(f"step 5's first batch of {ROWS:,} rows", f"at most {MOST_SECONDS:.0f} s",
+            f"{first['seconds']} s, {first['processor_seconds']} s of a processor"),
+        Row(f"step 5's memory with {MANY:,} images", f"at most {MOST_MIB:.0f} MiB more than with {FEW:,}",
+            f"{many['peak_mib']} MiB, {more} more", f"with {FEW:,} images: {few['peak_mib']} MiB"),
+        Row("decodes of an image in a worker", "one", str(shared["most_decodes"])),
+    ])  # fmt: skip
     if faults:
         sys.exit("; ".join(faults))
 

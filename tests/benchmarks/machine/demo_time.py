@@ -11,7 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-PROJECT_ROOT = Path(__file__).resolve().parents[3]
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from table.results import PROJECT_ROOT, Row, write_result
+
+from dataengine_lib.core.text import duration
+
 MOST_SECONDS = 300.0
 MOST_OVERHEAD = 0.1  # share of the time that notebooks take to start and pages to render
 HEAD = ("step", "seconds", "share", "of it notebook")
@@ -52,6 +57,15 @@ def main() -> None:
         f"the demo on {os.cpu_count()} cores: {run['seconds']:.0f} s (at most {MOST_SECONDS:.0f}), notebooks "
         f"{share:.1%} (at most {MOST_OVERHEAD:.0%})"
     )
+    by_step: dict[str, float] = {}
+    for step in run["steps"]:
+        by_step[step["step"]] = by_step.get(step["step"], 0.0) + step["seconds"]
+    steps = ", ".join(f"{name} {seconds:.0f}" for name, seconds in by_step.items())
+    write_result("demo_time", [
+        Row("the demo, two rounds", f"at most {duration(MOST_SECONDS)} on two idle cores",
+            f"{duration(run['seconds'])}; seconds by step: {steps}"),
+        Row("notebooks' own time in the demo", f"at most {MOST_OVERHEAD:.0%}", f"{share:.1%}"),
+    ], f"run of {run['started'][:16]}" if given.shown else None)  # fmt: skip
     if run["seconds"] > MOST_SECONDS or share > MOST_OVERHEAD:
         sys.exit("the demo, or its notebooks, take longer than is promised")
 

@@ -23,6 +23,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[3]
 sys.path += [str(PROJECT_ROOT / "tests/helpers"), str(PROJECT_ROOT / "tests/benchmarks")]
 
 from fine_tuning.bare_loop import bare_loop  # noqa: E402
+from table.results import Row, write_result  # noqa: E402
 from training_speed import batches_of  # noqa: E402
 
 from dataengine_lib.core.machine.threads import ONE_THREAD_BELOW, parameter_count  # noqa: E402
@@ -56,6 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=3)
     turns = parser.parse_args().turns
+    rows = []
     for shape in SHAPES:
         settings = TrainableSettings(method="full", dtype="float32", device="cpu")
         student = load_trainable(str(PROJECT_ROOT / "data_demo/models/tiny-llava"), settings)
@@ -84,6 +86,9 @@ def main() -> None:
             f"it has {has}",
             flush=True,
         )
+        gain = f"a step {gains['trained']:.2f}, a pass {gains['read']:.2f} times as fast as with one"
+        rows.append(Row(f"a second thread for {count / 1e6:.1f} million parameters", f"it has {has}", gain))
+    write_result("thread_worth", rows)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,74 @@
+"""docs/benchmarks.md is what the committed results render to; it has all benchmarks, and claims of speed lead to it."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(PROJECT_ROOT / "tests/benchmarks"))
+
+from table import render, results  # noqa: E402
+
+# "ten minutes on two idle cores" · "6 times as fast" · "1.5 times as long"
+CLAIM = re.compile(r"idle cores|\btimes as (?:fast|long)\b")
+
+
+def test_the_page_is_made_from_the_committed_results() -> None:
+    kept = results.read_results(render.KEPT.read_bytes())
+    assert render.PAGE.read_text(encoding="utf-8") == render.page(kept), (
+        "run tests/benchmarks/table/render.py"
+    )
+    for result in kept.values():
+        assert result.rows and re.fullmatch(r"\d{4}-\d\d-\d\d", result.day)
+        assert re.fullmatch(r"\d+ cores, \d+ GiB, Python [\d.]+, torch \S+", result.machine)
+
+
+def test_every_benchmark_of_make_bench_has_a_row_and_writes_it() -> None:
+    page = render.PAGE.read_text(encoding="utf-8")
+    files = {file.stem: file for file in (PROJECT_ROOT / "tests/benchmarks").rglob("*.py")}
+    assert len(render.order()) > 15
+    for name in render.order():
+        assert f"`{name}` |" in page, name
+        assert (
+            f'write_result(\n        "{name}"' in (text := files[name].read_text())
+            or f'write_result("{name}"' in text
+        )
+    # what is committed belongs to a benchmark that still runs
+    assert results.read_results(render.KEPT.read_bytes()).keys() <= set(render.order())
+
+
+def test_a_benchmark_that_was_not_run_keeps_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "bench")
+    for name, attribute in (("bench", "RESULTS"), ("kept.json", "KEPT"), ("page.md", "PAGE")):
+        monkeypatch.setattr(render, attribute, tmp_path / name)
+    monkeypatch.setattr(render, "order", lambda: ["one", "other", "never"])
+    monkeypatch.setattr(render, "PROJECT_ROOT", tmp_path)
+    for name in ("one", "other"):
+        results.write_result(name, [results.Row(f"what {name} is", "at most | 2", "first figure")])
+    render.main()
+    before = render.PAGE.read_text()
+    assert before.count("first figure") == 2 and "at most \\| 2" in before
+    assert "| `never` | not measured yet |" in before
+    (tmp_path / "bench/other.json").unlink()
+    results.write_result("one", [results.Row("what one is", "", "second figure")])
+    render.main()
+    after = render.PAGE.read_text()
+    assert after.count("first figure") == after.count("second figure") == 1
+    # an older result does not replace a newer one
+    old = render.msgspec.json.decode((tmp_path / "bench/one.json").read_bytes(), type=results.Result)
+    old.day, old.rows[0].figure = "2020-01-01", "old figure"
+    (tmp_path / "bench/one.json").write_bytes(render.msgspec.json.encode(old))
+    render.main()
+    assert render.PAGE.read_text() == after
+
+
+def test_claims_of_speed_lead_to_the_page() -> None:
+    pages = [PROJECT_ROOT / "README.md", *(PROJECT_ROOT / "docs").glob("*.md")]
+    claiming = [
+        page for page in pages if page != render.PAGE and CLAIM.search(page.read_text(encoding="utf-8"))
+    ]
+    assert PROJECT_ROOT / "README.md" in claiming
+    for page in claiming:
+        assert "benchmarks.md" in page.read_text(encoding="utf-8"), page.name
