@@ -6,7 +6,6 @@ from contextlib import nullcontext
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
-from accelerate.utils.memory import should_reduce_batch_size
 from PIL import Image
 
 from dataengine_lib.core.machine.forks import processes_for
@@ -26,6 +25,7 @@ from dataengine_lib.students.image_reuse.image_prefix_cache import ImagePrefixBa
 from dataengine_lib.students.image_reuse.vision_features import VisionFeatures
 from dataengine_lib.students.interface import RankedText
 from dataengine_lib.students.length_limit import LengthLimit
+from dataengine_lib.students.memory_errors import is_out_of_memory
 from dataengine_lib.students.option_scores import TokenizedQuestion, tokenize_question
 from dataengine_lib.students.prefix_kv_cache import PrefixCacheBackend
 from dataengine_lib.students.uncached import UncachedBackend
@@ -36,8 +36,6 @@ _TRIAL_PROMPTS = [
     "Which of these words is the best for what stands in the middle of the picture?",
 ]
 _TRIAL_CHOICES = ["a dog", "yes", "a red car", "2"]
-# of RuntimeErrors by CUDA and cuBLAS, which torch's own OutOfMemoryError does not cover
-_OUT_OF_MEMORY_MESSAGES = ("cuda error: out of memory", "cublas_status_alloc_failed")
 _log = logging.getLogger(__name__)
 _R = TypeVar("_R")
 
@@ -88,7 +86,7 @@ class HuggingFaceStudent:
     def image_reuse(self) -> Literal["keys and values", "features", "none"]:
         """What of an image its questions share: keys and values, the vision tower's features, or none, read for each one.
 
-        Of keys and values it is certain after the first call, when the cache has had its trial.
+        It is certain after the first call, when caches have had their trial.
         """
         if self._image_cache is not None:
             return "keys and values"
@@ -125,7 +123,7 @@ class HuggingFaceStudent:
         if not questions:
             return []
         batch = _Batch(list(images), texts, questions)
-        return self._within_memory(lambda batch_size: self._rank(batch, batch_size))
+        return self._within_memory(batch.images, lambda batch_size: self._rank(batch, batch_size))
 
     @torch.inference_mode()
     def generate(
@@ -154,7 +152,7 @@ class HuggingFaceStudent:
             # the prefix cache can only rank
             return self._uncached.generate(images, texts, questions, batch_size, max_new_tokens)
 
-        written = self._within_memory(write)
+        written = self._within_memory(images, write)
         return self.processor.tokenizer.batch_decode(written, skip_special_tokens=True)
 
     def _tokenize(
@@ -211,6 +209,24 @@ class HuggingFaceStudent:
             self._tried.add("image")
         return self._image_cache
 
+    def _usable_features(self, images: Sequence[Image.Image], batch_size: int) -> VisionFeatures | None:
+        """The features of images, where they give this model's own scores, and no keys and values are reused."""
+        features = self._features
+        if features is None or self._image_cache is not None:
+            return None
+        if "features" not in self._tried:
+            trial = self._trial(images)
+
+            def rank() -> list[list[float]]:
+                with features.reused():
+                    self._uncached.rank(*trial, batch_size)
+                    return self._uncached.rank(*trial, batch_size)  # of features that are kept
+
+            if not self._same_scores(trial, rank, batch_size, "features of images"):
+                self._features = None
+            self._tried.add("features")
+        return self._features
+
     def _trial(self, images: Sequence[Image.Image]) -> _Batch:
         """Two questions of different length about images of the first call."""
         texts = [chat_text(self.processor, prompt)[0] for prompt in _TRIAL_PROMPTS]
@@ -227,7 +243,7 @@ class HuggingFaceStudent:
             scores = rank()
         except Exception as error:  # a family's own code may raise anything at a cache that is not its kind
             # this says nothing about the cache: _within_memory tries again with less in one pass
-            if _is_out_of_memory(error):
+            if is_out_of_memory(error):
                 raise
             _log.warning("the student's %s cannot be used (%s); ranking without it", name, _one_line(error))
             return False
@@ -241,19 +257,19 @@ class HuggingFaceStudent:
             _log.warning("the student's %s changes its scores; ranking without it", name)
         return same
 
-    def _within_memory(self, work: Callable[[int], _R]) -> _R:
+    def _within_memory(self, images: Sequence[Image.Image], work: Callable[[int], _R]) -> _R:
         """`work(batch_size)`; when memory runs out, with half the batch size as often as needed, then without caches.
 
         Raises DataEngineError when not even one option fits.
         """
         while True:
             try:
-                # where keys and values are reused, the tower reads each image once anyway
-                features = self._features if self._image_cache is None else None
-                with threads_for(self._parameters), features.reused() if features else nullcontext():
-                    return work(self.batch_size)
+                with threads_for(self._parameters):
+                    features = self._usable_features(images, self.batch_size)
+                    with features.reused() if features else nullcontext():
+                        return work(self.batch_size)
             except (RuntimeError, MemoryError) as error:
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 caches = (self._image_cache, self._prefix_cache, self._features)
                 has_cache = any(cache is not None for cache in caches)
@@ -275,16 +291,6 @@ class HuggingFaceStudent:
                 _log.warning("out of memory; continuing with one option in one pass")
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller batch may help; CUDA and cuBLAS word their errors differently from torch's allocator."""
-    message = str(error).lower()
-    return (
-        isinstance(error, torch.OutOfMemoryError | MemoryError)
-        or should_reduce_batch_size(error)
-        or (isinstance(error, RuntimeError) and any(words in message for words in _OUT_OF_MEMORY_MESSAGES))
-    )
 
 
 def _image_cache_for(model: Any, processor: Any) -> ImageCacheBackend | ImagePrefixBackend | None:

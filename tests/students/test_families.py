@@ -21,6 +21,7 @@ from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.chat_texts import ANSWER_START, chat_text, prompt_with_answer_start
 from dataengine_lib.students.encoder_decoder import EncoderDecoderBackend, is_encoder_decoder
 from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
+from dataengine_lib.students.image_reuse import vision_features
 from dataengine_lib.students.inputs import encode_prompts
 from dataengine_lib.students.loading import load_student
 from dataengine_lib.training.encoding.batches import IGNORED_LABEL
@@ -121,7 +122,7 @@ def test_an_image_is_read_once_for_all_its_questions(
     expected, written = student.rank(pictures, PROMPTS, CHOICES), student.generate(pictures, PROMPTS)
     assert student.image_reuse == way
     fresh = HuggingFaceStudent(student.model, student.processor, batch_size=2)
-    fresh._tried = {"image", "prefix"}  # the trials read images too
+    fresh._tried = {"image", "prefix", "features"}  # the trials read images too
     fresh._prefix_cache = student._prefix_cache
     with reads_of(student) as reads, torch.inference_mode():
         for image in {id(image): image for image in pictures}.values():
@@ -134,6 +135,23 @@ def test_an_image_is_read_once_for_all_its_questions(
         assert fresh.generate(pictures, PROMPTS) == written
     # keys and values are kept of a batch of two images, features of all
     assert sum(reads) == (2 * each if way == "keys and values" else each)
+
+
+def test_features_that_change_the_scores_are_not_used(
+    tmp_path: Path,
+    pictures: list[Image.Image],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    student = load_student(str(save_family("blip2_opt", tmp_path)), device="cpu")
+    expected = student.rank(pictures[:2], PROMPTS[:2], CHOICES[:2])
+    assert student.image_reuse == "features"
+    other = HuggingFaceStudent(student.model, student.processor)
+    joined = vision_features._joined
+    # each image gets the features of the first one
+    monkeypatch.setattr(vision_features, "_joined", lambda parts: joined([parts[0]] * len(parts)))
+    assert_close(other.rank(pictures[:2], PROMPTS[:2], CHOICES[:2]), expected)
+    assert other.image_reuse == "none" and "features of images changes its scores" in caplog.text
 
 
 @contextmanager

@@ -44,6 +44,18 @@ def test_only_new_images_are_read_and_the_oldest_are_dropped() -> None:
     assert len(tower.reads) == 6 and "forward" not in vars(tower)
 
 
+def test_features_that_are_not_shared_out_by_images_are_passed_on() -> None:
+    class Mixed(Tower):
+        def forward(self, pixels: torch.Tensor, *more: Any) -> Any:  # type: ignore[override]
+            return super().forward(pixels)[0].sum(0, keepdim=True)
+
+    tower, three = Mixed(), torch.arange(12.0).reshape(3, 4)
+    wanted = tower(three)
+    with VisionFeatures(tower).reused():
+        assert torch.equal(tower(three), wanted) and torch.equal(tower(three), wanted)
+        assert torch.equal(tower(three, None), wanted)  # an argument without a name
+
+
 def test_a_model_whose_tower_is_not_known_reuses_nothing() -> None:
     model = SimpleNamespace(eyes=Tower())
     model.base_model = model

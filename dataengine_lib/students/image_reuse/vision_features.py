@@ -41,7 +41,9 @@ class VisionFeatures:
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             # an argument has one name, whether it is given by its place or by its name
-            names = list(inspect.signature(read).parameters)[: len(args)]
+            names = _places(read)[: len(args)]
+            if len(names) < len(args):
+                return read(*args, **kwargs)
             given = dict(zip(names, args, strict=True)) | kwargs
             if "target_sizes" not in given:
                 return self._features(read, given)
@@ -75,6 +77,8 @@ class VisionFeatures:
             of_new = {name: _part(value, sizes, order) for name, value in given.items()}
             made = read(**of_new)
             new_sizes = [sizes[n] for n in order]
+            if not _splits(made, new_sizes):
+                return read(**given)
             for place, n in enumerate(order):
                 found[keys[n]] = _part(made, new_sizes, [place])
         self._keep(found)
@@ -88,6 +92,27 @@ class VisionFeatures:
             self._kept.move_to_end(key)
         while self._bytes > self._most_bytes and self._kept:
             self._bytes -= _n_bytes(self._kept.popitem(last=False)[1])
+
+
+def _places(read: Any) -> list[str]:
+    """The names of the arguments that a tower takes by their places."""
+    parameters = inspect.signature(read).parameters.values()
+    return [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+
+
+def _splits(features: Any, sizes: list[int]) -> bool:
+    """Whether features can be shared out to images of these sizes: a whole number of rows for each."""
+    if isinstance(features, torch.Tensor):
+        total = sum(sizes)
+        per_image = features.dim() > 0 and len(features) == len(sizes)
+        return per_image or (
+            features.dim() > 0
+            and len(features) >= len(sizes)
+            and not any(n * len(features) % total for n in sizes)
+        )
+    if isinstance(features, dict):
+        return all(_splits(inner, sizes) for inner in features.values())
+    return not isinstance(features, tuple | list) or all(_splits(inner, sizes) for inner in features)
 
 
 def _read_packed(read: Any, pixel_values: torch.Tensor, **given: Any) -> Any:
