@@ -9,6 +9,10 @@ from typing import Any
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError, install_command
 
+_SLOW_START = (
+    "timed out during startup"  # in Ray's exception, a plain one, when a busy machine needs more than 30 s
+)
+
 
 @contextmanager
 def ray_cluster(workers: int | str, parameter: str, without_ray: str) -> Iterator[Any]:
@@ -29,7 +33,7 @@ def ray_cluster(workers: int | str, parameter: str, without_ray: str) -> Iterato
     # a cluster that the caller has connected to stays connected afterwards
     started = not ray.is_initialized()
     if started:
-        _connect(ray, workers, parameter)
+        _connect(ray, workers, parameter, without_ray)
     try:
         yield ray
     except ray.exceptions.RayTaskError as error:  # wraps what was raised in a worker
@@ -70,7 +74,7 @@ def shares(
     return count, {"num_cpus": next(fitting, 1)}
 
 
-def _connect(ray: Any, workers: int | str, parameter: str) -> None:
+def _connect(ray: Any, workers: int | str, parameter: str, without_ray: str) -> None:
     # with RAY_ADDRESS set, ray.init connects there by itself
     # num_cpus: with more workers than CPUs, Ray gets a higher CPU count, so that it starts all of them
     where: dict[str, Any] = (
@@ -82,8 +86,20 @@ def _connect(ray: Any, workers: int | str, parameter: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    try:
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR", **where)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        line = one_line(str(error))[:160]
-        raise DataEngineError(f"{parameter}: Ray cannot be reached ({line}); check RAY_ADDRESS") from error
+    for last in (False, True):
+        try:
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level="ERROR", **where)
+            return
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            line = one_line(str(error))[:160]
+            raise DataEngineError(
+                f"{parameter}: Ray cannot be reached ({line}); check RAY_ADDRESS"
+            ) from error
+        except Exception as error:
+            if _SLOW_START not in str(error):
+                raise
+            if last:
+                raise DataEngineError(
+                    f"{parameter}: Ray did not start within its 30 s, twice; end other programs, or set {without_ray}"
+                ) from error
+            ray.shutdown()

@@ -26,6 +26,6 @@ def _call(
 ) -> None:
     os.environ.clear()
     os.environ.update(environment)
-    with log.open("a", encoding="utf-8") as stream:
-        sys.stdout = sys.stderr = stream
-        function(*arguments)
+    # open to the end of the process, which then writes the traceback of an exception there
+    sys.stdout = sys.stderr = log.open("a", encoding="utf-8", buffering=1)
+    function(*arguments)

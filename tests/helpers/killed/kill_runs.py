@@ -85,7 +85,7 @@ def kill_runs(folder: Path, requests: int, kills: int, seed: int = 0) -> dict[st
             output=folder / "gptvqa_result.jsonl",
             teacher="openai:gpt-4o-mini",
             concurrency=32,
-            timeout_s=2,
+            timeout_s=5,  # a busy machine's replies may take seconds
             max_attempts=4,
         )
         log = folder / "log.txt"
