@@ -227,10 +227,10 @@ class RecordChecks:
         # open-ended QAs have no choices that it could tell apart
         with_choices = [place for place, has_choices in enumerate(spool.has_choices) if has_choices]
         total = len(with_choices)
-        scored = frozenset(with_choices)
         # with mode drop all are scored, since a QA that is not scored could not be dropped
-        if mode == "mark" and 0 < most < total:
-            scored = frozenset(Random(seed).sample(with_choices, most))
+        is_sample = mode == "mark" and 0 < most < total
+        scored = frozenset(Random(seed).sample(with_choices, most) if is_sample else with_choices)
+        del with_choices  # a few MB for hundreds of thousands
         test = solve_blind(spool.records(scored), drop=mode == "drop", seed=seed, letters=self.letters)
         if test is None:
             return iter(spool)
