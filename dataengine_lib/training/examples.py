@@ -78,7 +78,7 @@ class ExampleEncoder:
 
     With `encoder_decoder` the inputs are the prompt's, and the labels are the answer alone. Rows that cannot be
     encoded, or are too long by `limit`, are added to `skipped` of their file. `keep_bytes` is for the images that are
-    used again, shared by all workers.
+    used again, shared by all workers and by the processes of `prepare`.
     """
 
     def __init__(
@@ -165,14 +165,15 @@ class ExampleEncoder:
             return _Unusable(OVER_MAX_LENGTH, fault)
         return Example(row, text_format, length, answer)
 
-    def prepare(self, batches: Iterable[Iterable[Example]]) -> None:
+    def prepare(self, batches: Iterable[Iterable[Example]], processes: int = 1) -> None:
         """Plan which images are kept: `batches` are the lists of examples that `batch` will be called with.
 
         Call it before the DataLoader is iterated, with the batches of this process alone, in the order in which the
         DataLoader gives them out; call it again when they change (after a resume, or smaller passes). Without it every
-        image is read each time it is used; a batch that is not in the plan is made all the same.
+        image is read each time it is used; a batch that is not in the plan is made all the same. `processes` compute
+        the passes of a step at the same time, each with a share of what is kept.
         """
-        self._kept.plan([example.row.image for example in batch] for batch in batches)
+        self._kept.plan(([example.row.image for example in batch] for batch in batches), processes)
 
     def batch(self, examples: Sequence[Example]) -> Tensors:
         """The model's inputs with labels, `(examples, tokens)`; padded on the right.

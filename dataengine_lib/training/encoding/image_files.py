@@ -70,20 +70,22 @@ class ProcessedImage(NamedTuple):
 class KeptImages:
     """Keeps the images that a process needs again, up to its share of `keep_bytes`.
 
-    The workers of a DataLoader divide `keep_bytes` among them. An image whose last use is over is removed; one that is
-    used once is never kept. Without a plan nothing is kept.
+    The processes of a training and the workers of a DataLoader divide `keep_bytes` among them. An image whose last use
+    is over is removed; one that is used once is never kept. Without a plan nothing is kept.
     """
 
     def __init__(self, keep_bytes: int) -> None:
         self._keep_bytes = keep_bytes
+        self._processes = 1
         self._plan: list[list[Path]] = []
         # of this process, from its first batch on
         self._uses_left: Counter[Path] = Counter()
         self._free_bytes = 0
         self._kept: dict[Path, ProcessedImage] = {}
 
-    def plan(self, batches: Iterable[Iterable[Path | None]]) -> None:
-        """The images of each batch, in the order in which the DataLoader of this process gives them out."""
+    def plan(self, batches: Iterable[Iterable[Path | None]], processes: int) -> None:
+        """The images of each batch, in the order in which this process, one of `processes`, makes the batches."""
+        self._processes = processes
         self._plan = [[path for path in batch if path] for batch in batches]
         self._uses_left, self._kept = Counter(), {}
 
@@ -101,7 +103,7 @@ class KeptImages:
         step = worker.num_workers if worker else 1
         mine = self._plan[self._plan.index(shown) :: step]
         self._uses_left = Counter(path for batch in mine for path in batch)
-        self._free_bytes = self._keep_bytes // step
+        self._free_bytes = self._keep_bytes // (step * self._processes)
         self._plan = []  # counted; it is not needed any more
 
     def get(self, path: Path) -> ProcessedImage | None:

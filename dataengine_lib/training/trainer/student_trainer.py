@@ -81,7 +81,7 @@ class StudentTrainer(Trainer):
     def get_train_dataloader(self) -> DataLoader[Any]:
         """The passes of this process; not prepared by accelerate, which would divide them once more."""
         passes = self._passes(0)
-        self._examples.prepare(examples_of(passes))
+        self._examples.prepare(examples_of(passes), self._parts)
         workers = self._settings.workers
         if workers is None:  # on a CPU they would take the cores that the training needs
             workers = 4 if self._student.device.type == "cuda" else 0
@@ -104,7 +104,7 @@ class StudentTrainer(Trainer):
             def of_copy(part: int, step: int) -> torch.Tensor:
                 if part not in self._own:
                     self._own[part] = self._passes(part)
-                    self._examples.prepare(examples_of(self._own[part]))
+                    self._examples.prepare(examples_of(self._own[part]), self._parts)
                 inputs = pass_inputs(self._examples, self._own[part], step)
                 return super(StudentTrainer, self).training_step(model, inputs, *given, **named)
 

@@ -145,6 +145,10 @@ def test_only_images_with_a_use_to_come_are_kept(processor: Any, images: list[Pa
     assert encoder._kept._kept.keys() == {images[1]}  # 0 has had its last use, 2 both of its uses
     encoder.batch(batches[2])
     assert not encoder._kept._kept and encoder._kept._free_bytes == 2 << 30
+    encoder.prepare(batches, processes=2)  # which share the memory
+    encoder.batch(batches[0])
+    pixels = sum(image.nbytes for image in encoder._kept._kept[images[1]].pixels.values())
+    assert encoder._kept._free_bytes == (1 << 30) - 2 * pixels
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
