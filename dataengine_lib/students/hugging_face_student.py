@@ -73,7 +73,7 @@ class HuggingFaceStudent:
             self._uncached = UncachedBackend(model, processor)
             self._image_cache = _image_cache_for(model, processor)
             self._prefix_cache = PrefixCacheBackend(model, processor)
-        self._features = VisionFeatures.for_model(model)
+        self._features = VisionFeatures.for_model(model, self.processes)
         self._tried: set[str] = set()  # caches that have had their trial
         self._length_limit = LengthLimit(model, processor)
 

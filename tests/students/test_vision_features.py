@@ -62,6 +62,13 @@ def test_a_model_whose_tower_is_not_known_reuses_nothing() -> None:
     assert VisionFeatures.for_model(model) is None
 
 
+def test_processes_share_the_memory_for_features() -> None:
+    model = SimpleNamespace(vision_tower=Tower())
+    model.base_model = model
+    alone, one_of_four = VisionFeatures.for_model(model), VisionFeatures.for_model(model, processes=4)
+    assert alone and one_of_four and alone._most_bytes == 4 * one_of_four._most_bytes
+
+
 def test_images_of_several_patches_are_told_apart_by_their_grids() -> None:
     tower = Tower()
     small, large = torch.arange(8.0).reshape(2, 4), torch.arange(8.0, 24.0).reshape(4, 4)

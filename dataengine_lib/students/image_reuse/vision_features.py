@@ -15,7 +15,7 @@ from typing import Any, Self
 import torch
 
 _TOWERS = ("vision_model", "vision_tower", "visual")  # how families name it
-_MOST_BYTES = 1 << 30  # of features that are kept; the oldest are dropped
+_MOST_BYTES = 1 << 30  # of features that are kept, by all processes together; the oldest are dropped
 
 
 class VisionFeatures:
@@ -27,11 +27,11 @@ class VisionFeatures:
         self._bytes = 0
 
     @classmethod
-    def for_model(cls, model: Any) -> Self | None:
-        """None for a model without a vision tower of a known name."""
+    def for_model(cls, model: Any, processes: int = 1) -> Self | None:
+        """For one of so many processes; None for a model without a vision tower of a known name."""
         found = (getattr(part, name, None) for part in (model, model.base_model) for name in _TOWERS)
         tower = next((one for one in found if one is not None), None)
-        return None if tower is None else cls(tower)
+        return None if tower is None else cls(tower, _MOST_BYTES // processes)
 
     @contextmanager
     def reused(self) -> Iterator[None]:
