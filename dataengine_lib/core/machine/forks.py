@@ -3,6 +3,7 @@
 As each piece of work is done whole by one of them, results are the same with any number of copies.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -129,6 +130,8 @@ def _serve(connection: Connection, work: Callable[[Any], Any], parent: int) -> N
     # Ctrl-C in a terminal reaches all processes: the parent ends its copies
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # collections of garbage would write to all that was copied, and each copy would need memory of its own for it
+    gc.freeze()
     import torch
 
     # a copy has none of the threads of its parent, and must not wait for them

@@ -1,5 +1,6 @@
 """Tests of work that copies of a process do: in order, with its errors, and ended with their parent."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -34,6 +35,16 @@ def test_results_come_in_order_and_errors_in_their_turn() -> None:
     assert list(in_forks(work, [1, 2], 1)) == [(1, os.getpid()), (2, os.getpid())]
     assert list(in_forks(work, [4], 3)) == [(4, os.getpid())]
     assert list(in_forks(work, [], 3)) == []
+
+
+def test_a_copy_shares_memory_with_its_parent_also_behind_collections_of_garbage() -> None:
+    kept = [[] for _ in range(500_000)]  # of 56 bytes each, to which collections write
+
+    def work(_: int) -> int:
+        gc.collect()
+        return psutil.Process().memory_full_info().uss
+
+    assert all(own < 56 * len(kept) for own in in_forks(work, [1, 2], 2))
 
 
 def test_a_copy_that_is_ended_is_an_error_and_a_caller_that_stops_ends_all() -> None:
