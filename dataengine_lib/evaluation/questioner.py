@@ -1,6 +1,6 @@
 """Step 1: asks a student questions by a rank rule, in whatever process that runs, and records its answers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 RankRule = Literal["text", "letter", "generate"]
 Robust = Literal["off", "reverse", "circular"]  # the other orders in which options are asked
 Outcome = StudentAnswer | BadRow
+_Ask = Callable[[list[Task], "list[Image]"], list[Outcome]]  # the outcomes of questions of one kind
 _DIRECT_TOKENS = 8  # A-OKVQA's direct answers are one to three words
 _CHOICE_TOKENS = 24  # a letter and an option, or a short sentence around them
 _WORD_TOKENS = 16  # of the answer to a question without options, as lmms-eval has it for VQAv2, GQA and MME
@@ -141,21 +142,6 @@ class Questioner:
             return ""  # `_answers` finds it, too
 
     def _answers(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
-        """The answers; a question that the student's processor refuses is a bad row, found by halving the tasks."""
-        from dataengine_lib.students.interface import InputRefused
-
-        if not tasks:
-            return []
-        try:
-            return self._asked(tasks, images)
-        except InputRefused as error:
-            if len(tasks) == 1:
-                reason = f"image {self.image_root / tasks[0].image} is refused by the student's processor ({error})"
-                return [BadRow(tasks[0].row, reason, "refused by the student's processor")]
-        half = len(tasks) // 2
-        return self._answers(tasks[:half], images[:half]) + self._answers(tasks[half:], images[half:])
-
-    def _asked(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
         """The outcomes of readable questions, asked by their kinds."""
         asks = {
             CHOICE: self._asked_choices,
@@ -167,9 +153,22 @@ class Questioner:
         for kind, ask in asks.items():
             places = [n for n, task in enumerate(tasks) if (task.question.answer_kind or CHOICE) == kind]
             if places:
-                found = ask([tasks[n] for n in places], [images[n] for n in places])
+                found = self._asked(ask, [tasks[n] for n in places], [images[n] for n in places])
                 outcomes |= zip(places, found, strict=True)
         return [outcomes[n] for n in range(len(tasks))]
+
+    def _asked(self, ask: _Ask, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
+        """The outcomes of questions of one kind; one that the processor refuses is a bad row, found by halving them."""
+        from dataengine_lib.students.interface import InputRefused
+
+        try:
+            return ask(tasks, images)
+        except InputRefused as error:
+            if len(tasks) == 1:
+                reason = f"image {self.image_root / tasks[0].image} is refused by the student's processor ({error})"
+                return [BadRow(tasks[0].row, reason, "refused by the student's processor")]
+        half = len(tasks) // 2
+        return self._asked(ask, tasks[:half], images[:half]) + self._asked(ask, tasks[half:], images[half:])
 
     def _asked_yes_no(self, tasks: list[Task], images: "list[Image]") -> list[Outcome]:
         """`Yes` or `No` is ranked as a text after the question alone, or read from what the student writes."""

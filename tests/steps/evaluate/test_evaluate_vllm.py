@@ -12,7 +12,11 @@ from echoing.vllm_engine import vllm_engine
 from PIL import Image
 
 from dataengine_lib.chat.reply import AskFailed
+from dataengine_lib.core.bad_rows import BadRow
+from dataengine_lib.core.records import CHOICE, YES_NO, Question
 from dataengine_lib.errors import DataEngineError, ParameterError
+from dataengine_lib.evaluation.questioner import AskOptions, Questioner
+from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
 from dataengine_lib.students.on_vllm.vllm_student import VllmStudent
 
@@ -90,6 +94,25 @@ def test_written_answers_and_questions_that_are_refused(root: Path) -> None:
         (lost,) = student.rank([image], ["Which?\n(A) red (B) green"], [["red", "green"]])
         assert isinstance(lost, AskFailed) and lost.declined and "'The' 70.0 %" in str(lost)
         assert student.rank([], [], []) == [] and student.ranked.cannot_tell == 1
+
+
+def test_a_refused_question_has_no_other_kind_asked_or_counted_twice(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "one.png")
+    texts = [("Which?", CHOICE), ("Is it? " * 300, YES_NO), ("Is it?", YES_NO)]
+    questions = [
+        Question(
+            question_id=text[:9], image_id=1, image_path="one.png", question=text, choices=["yes", "no"],
+            correct_choice_idx=0, question_type="object", answer_kind=kind,
+        )
+        for text, kind in texts
+    ]  # fmt: skip
+    tasks = [Task(str(n), n, question, "holdout", "one.png") for n, question in enumerate(questions)]
+    with vllm_engine(lambda text, image: {"A": 0.9, "Yes": 0.8}, most_characters=500) as engine:
+        student = VllmStudent("owner/name")
+        asker = Questioner(student, "vllm", AskOptions("letter", direct=False), tmp_path, tmp_path / "q.json")
+        outcomes = asker.ask(tasks)
+    assert [isinstance(one, BadRow) for one in outcomes] == [False, True, False]
+    assert student.ranked.requests == sum(engine.calls) == 2
 
 
 def test_faults_are_one_line_with_a_remedy(root: Path) -> None:
