@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dataengine_lib.chat.budget import SCHEMA_TOKENS
-from dataengine_lib.chat.ledger import Ledger
+from dataengine_lib.chat.budget import SCHEMA_TOKENS, asked_ledger
 from dataengine_lib.chat.paid_requests import PaidRequest
 from dataengine_lib.chat.prices import most_tokens, read_prices
 from dataengine_lib.core.records import Query
@@ -79,7 +78,8 @@ class StudioBudget:
         file = self.replies / ledger
         if not file.is_file():
             return 0.0
-        with Ledger(file, waits=True) as read:
+        prices = read_prices(self.settings.prices)
+        with asked_ledger(file, prices.of) as read:
             return read.spent_usd
 
     def _left_for(self, ledger: str) -> float:

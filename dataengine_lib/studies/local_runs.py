@@ -98,7 +98,8 @@ class _Processes:
 
     def start(self, job: Job, log: int) -> "subprocess.Popen[bytes] | None":
         """The process of a job, which has been given to it; None after `stop`."""
-        command = [sys.executable, "-m", "dataengine_lib.studies.child"]
+        # -P: a queue.py in the working folder is not Python's
+        command = [sys.executable, "-P", "-m", "dataengine_lib.studies.child"]
         with self._lock:
             if self.stopped:
                 return None

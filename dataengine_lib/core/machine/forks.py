@@ -6,8 +6,10 @@ As each piece of work is done whole by one of them, results are the same with an
 import gc
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Generator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]  # as its own workers use
@@ -141,4 +143,15 @@ def _serve(connection: Connection, work: Callable[[Any], Any], parent: int) -> N
         try:
             connection.send((work(item), None))
         except Exception as error:  # raised again by the parent, whatever it is
-            connection.send((None, ExceptionWithTraceback(error, error.__traceback__)))
+            connection.send((None, _sendable(error)))
+
+
+def _sendable(error: Exception) -> object:
+    """The error with its traceback; in place of one that cannot be pickled, another one with its words."""
+    with_traceback = ExceptionWithTraceback(error, error.__traceback__)
+    try:
+        pickle.loads(pickle.dumps(with_traceback))
+    except Exception:  # an exception may have any field, and take any arguments when it is made anew
+        words = "".join(traceback.format_exception(error)).rstrip()
+        return RuntimeError(f"{type(error).__name__}: {error}\n\n{words}")
+    return with_traceback

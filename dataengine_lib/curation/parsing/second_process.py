@@ -51,7 +51,8 @@ def replies_read_ahead(path: Path, folder: Path) -> Iterator[Iterator[ParsedRepl
             f"{folder}: cannot be written ({error.strerror}); choose another output"
         ) from error
     with parsed, tempfile.TemporaryFile() as errors:
-        command = [sys.executable, "-m", "dataengine_lib.curation.parsing.second_process", str(path)]
+        # -P: a queue.py in the working folder is not Python's
+        command = [sys.executable, "-P", "-m", "dataengine_lib.curation.parsing.second_process", str(path)]
         # a session of its own: Ctrl-C reaches this process alone, which then ends the other
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=parsed, stderr=errors, start_new_session=True

@@ -5,6 +5,7 @@ answers with the kernel's process id, or 0 where there is none. It ends with its
 """
 
 import contextlib
+import gc
 import importlib
 import importlib.util
 import json
@@ -42,6 +43,8 @@ def main(arguments: list[str]) -> int:
     for name in _LIGHT if gpu else _LIGHT + _MODELS:
         if importlib.util.find_spec(name.partition(".")[0]) is not None:
             importlib.import_module(name)
+    # collections of garbage would write to what is imported, and each kernel would need memory of its own for it
+    gc.freeze()
     with socket.socket(fileno=number) as connection, connection.makefile("rb") as lines:
         connection.sendall(b"R")
         for line in lines:

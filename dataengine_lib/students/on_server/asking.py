@@ -42,7 +42,7 @@ class StudentServer:
         self.ledger = asked_ledger(ledger, price_of or {model: price}.get, budget_usd)
         self._budget = Budget(budget_usd, price, "", self.ledger)
         # prompts are made later, and none can be cheaper than one without text
-        self._budget.check([PaidRequest("", "", None)], 1, model)
+        self._budget.check_cheapest(PaidRequest("", "", None), 1, model, "raise it")
         self._used: dict[str, PaidTotal] = {}
         self._lists_tokens = False  # the most probable first ones; known after the first reply
 

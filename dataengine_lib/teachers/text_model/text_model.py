@@ -42,7 +42,12 @@ class TextModel:
         tokens = max(map(most_schema_tokens, schemas))
         self.budget = Budget(budget_usd, self._price, "", self.ledger, tokens)
         # prompts are made later, and none can be cheaper than an empty one
-        self.budget.check([PaidRequest("", "", None)], settings.max_output_tokens, spec)
+        self.budget.check_cheapest(
+            PaidRequest("", "", None),
+            settings.max_output_tokens,
+            spec,
+            "raise it, or lower max_output_tokens",
+        )
 
     def key(self, prompt: str) -> str:
         """The key of the prompt's replies in the ledger."""

@@ -37,6 +37,25 @@ def test_results_come_in_order_and_errors_in_their_turn() -> None:
     assert list(in_forks(work, [], 3)) == []
 
 
+class _Unpicklable(Exception):
+    """Made of two arguments, of which pickle knows one."""
+
+    def __init__(self, what: str, how: object) -> None:
+        super().__init__(what)
+        self.how = how
+
+
+def test_an_error_that_cannot_be_sent_is_replaced_by_its_words() -> None:
+    def work(item: int) -> int:
+        if item:
+            raise _Unpicklable(f"item {item}", lambda: None)
+        return item
+
+    with pytest.raises(RuntimeError, match=r"(?s)^_Unpicklable: item 1\n\nTraceback .*in work\n") as caught:
+        list(in_forks(work, [0, 1], 2))
+    assert not isinstance(caught.value, ForkEnded)
+
+
 def test_a_copy_shares_memory_with_its_parent_also_behind_collections_of_garbage() -> None:
     kept = [[] for _ in range(500_000)]  # of 56 bytes each, to which collections write
 

@@ -84,7 +84,7 @@ def test_it_ends_when_the_block_ends_and_when_its_parent_is_gone(
         stream.write("\n".join([source.read_text()] * 50))  # more than it can parse in the moment that it has
     with second_process.replies_read_ahead(source, tmp_path) as replies:
         next(replies)
-    assert started[0].returncode is not None
+    assert started[0].returncode == -signal.SIGKILL
     with second_process.replies_read_ahead(source, tmp_path) as replies:
         next(replies)
         pipe = started[1].stdin

@@ -109,8 +109,12 @@ def test_a_budget_stops_the_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     rows = judge(tmp_path, budget_usd=1.2 * most).verdicts([answer(n, f"word {n}", 0.0) for n in range(40)])
     assert 0 < len(chat.asked) < 40
     assert "raise budget_usd" in rows[-1].failure
+    # replies that are there cost nothing, whatever the budget is
+    asked = len(chat.asked)
+    kept = judge(tmp_path, budget_usd=1e-9).verdicts([answer(n, f"word {n}", 0.0) for n in range(40)])
+    assert [row.judged for row in kept] == [row.judged for row in rows] and len(chat.asked) == asked
     with pytest.raises(ParameterError, match="less than one request may cost"):
-        judge(tmp_path, budget_usd=1e-9)
+        judge(tmp_path / "empty", budget_usd=1e-9)
 
 
 def test_replies_of_an_earlier_judge_cost_what_that_one_costs(
