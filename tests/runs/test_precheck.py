@@ -17,6 +17,8 @@ from dataengine_lib.runs.precheck import check_paths, check_run, selected_range
 from dataengine_lib.runs.workflow import plan
 
 NOTEBOOKS = PROJECT_ROOT / "notebooks"
+# attention is a setting of the own trainer, which the demo sets
+OTHER_TRAINER = ("fine_tune.trainer=command", "fine_tune.attention=auto")
 
 
 class TestRealSteps:
@@ -32,7 +34,7 @@ class TestRealSteps:
                 "fine_tune.student: api:x cannot be",
             ),
             (
-                ["fine_tune.trainer=command", "fine_tune.command=no-such-trainer {data}"],
+                [*OTHER_TRAINER, "fine_tune.command=no-such-trainer {data}"],
                 "fine_tune.command: no-such-trainer: not found; install it",
             ),
             (
@@ -68,7 +70,7 @@ class TestRealSteps:
     def test_what_cannot_be_asked_of_answers_alone_is_said_before_anything_runs(
         self, trainer: str, settings: list[str], message: str, tmp_path: Path
     ) -> None:
-        sets = ["fine_tune.trainer=command", f"fine_tune.command={trainer}"]
+        sets = [*OTHER_TRAINER, f"fine_tune.command={trainer}"]
         planned = plan(demo_experiment(*sets, *settings), tmp_path)
         last = len(planned) - 1
         # the same in every round is one line
@@ -80,7 +82,7 @@ class TestRealSteps:
         stop = selected_range(planned, None, "round1/fine_tune")[1]
         check_run(Path("mine.yaml"), planned, 0, stop, NOTEBOOKS, tmp_path)
         own = plan(
-            demo_experiment("fine_tune.trainer=command", "fine_tune.command=true {data}", *settings[-1:]),
+            demo_experiment(*OTHER_TRAINER, "fine_tune.command=true {data}", *settings[-1:]),
             tmp_path,
         )
         check_run(Path("mine.yaml"), own, 0, last, NOTEBOOKS, tmp_path)
