@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from transformers import DynamicCache
 
+from dataengine_lib.students.image_reuse.image_groups import image_groups, same_images
 from dataengine_lib.students.inputs import padding_token_id, refusals
 from dataengine_lib.students.option_scores import ScoredToken, TokenizedQuestion, mean_log_probabilities
 
@@ -123,19 +124,12 @@ class ImageCacheBackend:
 
         At most `batch_size` images are cached at a time, and all questions about them come before the next images.
         """
-        # distinct images in the order of their first question, numbered from 0
-        number: dict[int, int] = {}
-        for image in images:
-            number.setdefault(id(image), len(number))
-        distinct = {number[id(image)]: image for image in images}
-        for first in range(0, len(distinct), batch_size):
-            group = [distinct[n] for n in range(first, min(first + batch_size, len(distinct)))]
+        for group, places in image_groups(images, batch_size):
             cache = self._cache_of(group, prefixes[0])
-            of_group = [i for i, image in enumerate(images) if 0 <= number[id(image)] - first < len(group)]
-            of_group.sort(key=lambda i: (lengths[i], i))
-            for at in range(0, len(of_group), batch_size):
-                batch = of_group[at : at + batch_size]
-                yield batch, cache, [number[id(images[i])] - first for i in batch]
+            by_length = sorted(places, key=lambda i: (lengths[i], i))
+            for at in range(0, len(by_length), batch_size):
+                batch = by_length[at : at + batch_size]
+                yield batch, cache, [places[i] for i in batch]
 
     def _cache_of(self, images: list[Image.Image], prefix: list[int]) -> DynamicCache:
         """Keys and values up to the end of each image; the last result is reused for the same Image objects.
@@ -143,10 +137,7 @@ class ImageCacheBackend:
         One row an image; `prefix` is that of any question, since all have the same tokens before the image.
         """
         ids = prefix[: prefix.index(self.image_token)] + self._image_tokens
-        same = len(images) == len(self._images) and all(
-            a is b for a, b in zip(images, self._images, strict=True)
-        )
-        if self._cache is None or not same or ids != self._cached_ids:
+        if self._cache is None or not same_images(images, self._images) or ids != self._cached_ids:
             self.clear()  # free its memory before the new one is made
             with refusals():
                 pixels = self.processor.image_processor(images=images, return_tensors="pt")["pixel_values"]

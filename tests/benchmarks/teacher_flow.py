@@ -172,7 +172,7 @@ if __name__ == "__main__":
         if kind == KINDS[0]:
             there = CURATOR.exists()
             row.peer = (
-                f"curator's client, told the limit: {shown(measure(kind, seconds, curator=True))}"
+                f"curator's client, given the limit: {shown(measure(kind, seconds, curator=True))}"
                 if there
                 else not_installed("curator", INSTALL)
             )

@@ -75,7 +75,7 @@ class Fork(Generic[_T, _R]):
         return result  # type: ignore[return-value]  # None only where that is the result
 
     def end(self) -> None:
-        """End the copy, whatever it does."""
+        """End the copy, also while it works on an item."""
         self._process.kill()
         self._process.join()
         self.connection.close()
@@ -142,7 +142,7 @@ def _serve(connection: Connection, work: Callable[[Any], Any], parent: int) -> N
         item = connection.recv()
         try:
             connection.send((work(item), None))
-        except Exception as error:  # raised again by the parent, whatever it is
+        except Exception as error:  # raised by the parent
             connection.send((None, _sendable(error)))
 
 

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from transformers import DynamicCache
 
+from dataengine_lib.students.image_reuse.image_groups import image_groups, same_images
 from dataengine_lib.students.inputs import (
     RowSuffix,
     append_tokens,
@@ -147,29 +148,20 @@ class ImagePrefixBackend:
         At most `batch_size` images are held at a time, and all questions about them come before the next images.
         """
         head = self._split(texts[0], questions[0]) or ""
-        number: dict[int, int] = {}  # distinct images in the order of their first question
-        for image in images:
-            number.setdefault(id(image), len(number))
-        distinct = {number[id(image)]: image for image in images}
-        for first in range(0, len(distinct), batch_size):
-            group = [distinct[n] for n in range(first, min(first + batch_size, len(distinct)))]
+        for group, places in image_groups(images, batch_size):
             read = self._read_images(group, head)
-            of_group = [i for i, image in enumerate(images) if 0 <= number[id(image)] - first < len(group)]
             alike: dict[tuple[int, int], list[int]] = {}
-            for i in sorted(of_group, key=lambda i: (len(self._tail(questions[i])), i)):
+            for i in sorted(places, key=lambda i: (len(self._tail(questions[i])), i)):
                 length = len(self._tail(questions[i])) if self._equal_lengths else 0
                 alike.setdefault((len(questions[i].options), length), []).append(i)
             for same in alike.values():
                 for at in range(0, len(same), batch_size):
                     batch = same[at : at + batch_size]
-                    yield batch, read.select([number[id(images[i])] - first for i in batch])
+                    yield batch, read.select([places[i] for i in batch])
 
     def _read_images(self, images: list[Image.Image], head: str) -> _Read:
         """The images with the text before them, one row each; the last result is reused for the same Image objects."""
-        same = len(images) == len(self._images) and all(
-            a is b for a, b in zip(images, self._images, strict=True)
-        )
-        if self._read is None or not same or head != self._head:
+        if self._read is None or not same_images(images, self._images) or head != self._head:
             self.clear()  # free its memory before the new one is made
             encoded = encode_prompts(self.processor, [head] * len(images), images)
             rows = [RowSuffix(row, 0, []) for row in range(len(images))]
