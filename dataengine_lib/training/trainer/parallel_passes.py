@@ -19,6 +19,7 @@ _ALIGNED = (
 )
 # of one copy: the loss of its pass, and which of the parameters got a gradient
 _Computed = tuple[float, list[bool]]
+_PREPARE, _COMPUTE = "prepare", "compute"  # what a copy is asked for, with the number of the step
 
 
 def runs_at_once(model: Any, passes: int, device: torch.device) -> bool:
@@ -47,23 +48,30 @@ def _draws_or_counts(module: torch.nn.Module) -> bool:
 class ParallelPasses:
     """Copies of this process that compute the passes 1, 2, … of a step, while this one computes pass 0.
 
-    `parameters` are those that are trained, in float32; `compute(part, step)` computes pass `part` of a step, leaves
-    its gradients in them and returns its loss. `close` ends the copies and gives the parameters memory of their own.
+    `parameters` are those that are trained, in float32; `inputs(part, step)` makes the inputs of pass `part` of a step;
+    `compute(inputs)` leaves the pass's gradients in the parameters and returns its loss. There are `steps` steps: the
+    inputs of the next one are made while this process trains on the gradients of one. `close` ends the copies and gives
+    the parameters memory of their own.
     """
 
     def __init__(
         self,
         parameters: Sequence[torch.nn.Parameter],
-        compute: Callable[[int, int], torch.Tensor],
+        inputs: Callable[[int, int], dict[str, Any]],
+        compute: Callable[[dict[str, Any]], torch.Tensor],
         passes: int,
+        steps: int,
     ) -> None:
-        self._parameters, self._compute = list(parameters), compute
+        self._parameters, self._inputs, self._compute = list(parameters), inputs, compute
+        self._steps = steps
+        self._prepared = -1  # the step whose inputs the copies make, or have made
+        self._ready: dict[str, Any] | None = None  # in a copy: the inputs that it has made
         weights = _shared_like(self._parameters)
         self._gradients = [_shared_like(self._parameters) for _ in range(1, passes)]
         for parameter, shared in zip(self._parameters, weights, strict=True):
             shared.copy_(parameter.data)
             parameter.data = shared
-        self._copies: list[Fork[int, _Computed]] = []
+        self._copies: list[Fork[tuple[str, int], _Computed | None]] = []
         try:
             for part in range(1, passes):
                 self._copies.append(Fork(partial(self._of_copy, part)))
@@ -71,8 +79,13 @@ class ParallelPasses:
             self.close()
             raise
 
-    def _of_copy(self, part: int, step: int) -> _Computed:
-        loss = float(self._compute(part, step))
+    def _of_copy(self, part: int, asked: tuple[str, int]) -> _Computed | None:
+        work, step = asked
+        if work == _PREPARE:
+            self._ready = self._inputs(part, step)
+            return None
+        assert self._ready is not None
+        loss = float(self._compute(self._ready))
         found = [parameter.grad is not None for parameter in self._parameters]
         for parameter, shared in zip(self._parameters, self._gradients[part - 1], strict=True):
             if parameter.grad is not None:
@@ -82,13 +95,22 @@ class ParallelPasses:
 
     def start(self, step: int) -> None:
         """Have the copies compute their passes of `step`, with the weights as they are now."""
+        if self._prepared != step:
+            self._prepare(step)
         for copy in self._copies:
-            copy.send(step)
+            copy.send((_COMPUTE, step))
+
+    def _prepare(self, step: int) -> None:
+        for copy in self._copies:
+            copy.send((_PREPARE, step))
+        self._prepared = step
 
     def add(self, loss: torch.Tensor) -> torch.Tensor:
         """Add the copies' gradients to those of this process; their losses are added to `loss`."""
-        for copy, gradients in zip(self._copies, self._gradients, strict=True):
-            of_pass, found = copy.receive()
+        computed = [self._computed(copy) for copy in self._copies]
+        if self._prepared + 1 < self._steps:
+            self._prepare(self._prepared + 1)
+        for (of_pass, found), gradients in zip(computed, self._gradients, strict=True):
             loss = loss + loss.new_tensor(of_pass)
             for parameter, there, gradient in zip(self._parameters, found, gradients, strict=True):
                 if there and parameter.grad is None:
@@ -96,6 +118,13 @@ class ParallelPasses:
                 elif there:
                     parameter.grad.add_(gradient)  # type: ignore[union-attr]  # checked above
         return loss
+
+    @staticmethod
+    def _computed(copy: Fork[tuple[str, int], _Computed | None]) -> _Computed:
+        copy.receive()  # its inputs are made, or why they are not is raised
+        found = copy.receive()
+        assert found is not None
+        return found
 
     def close(self) -> None:
         """End the copies."""

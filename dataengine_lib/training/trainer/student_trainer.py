@@ -101,16 +101,21 @@ class StudentTrainer(Trainer):
             return super().training_step(model, inputs, *given, **named)
         if self._parallel is None:
 
-            def of_copy(part: int, step: int) -> torch.Tensor:
-                if part not in self._own:
-                    self._own[part] = self._passes(part)
-                    self._examples.prepare(examples_of(self._own[part]), self._parts)
-                inputs = pass_inputs(self._examples, self._own[part], step)
+            def of_copy(inputs: dict[str, Any]) -> torch.Tensor:
                 return super(StudentTrainer, self).training_step(model, inputs, *given, **named)
 
-            self._parallel = ParallelPasses(self._student.parameters, of_copy, self._parts)
+            self._parallel = ParallelPasses(
+                self._student.parameters, self._inputs_of, of_copy, self._parts, len(self._steps)
+            )
         self._parallel.start(self.state.global_step)
         return self._parallel.add(super().training_step(model, inputs, *given, **named))
+
+    def _inputs_of(self, part: int, step: int) -> dict[str, Any]:
+        """In a copy of this process: the inputs of its pass of a step."""
+        if part not in self._own:
+            self._own[part] = self._passes(part)
+            self._examples.prepare(examples_of(self._own[part]), self._parts)
+        return pass_inputs(self._examples, self._own[part], step)
 
     def close(self) -> None:
         """End the processes of passes at the same time."""
