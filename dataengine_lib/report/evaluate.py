@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from dataengine_lib.chat.ledger import StudentUsage
 from dataengine_lib.core.bad_rows import BadRowSummary
 from dataengine_lib.core.significance.sign_flip import equals_p
-from dataengine_lib.core.statistics import FEW_OF_TYPE, cannot_tell
+from dataengine_lib.core.statistics import FEW_OF_TYPE, cannot_tell, in_points
 from dataengine_lib.evaluation.letter_bias import Consistency, LetterBias
 from dataengine_lib.evaluation.metrics import Metrics, Score
 from dataengine_lib.evaluation.type_confusion import TypeConfusion
@@ -243,8 +243,8 @@ def order_table(both: Consistency | None) -> Html:
     }
     change = both.change
     caption = (
-        f"{both.questions:,} questions asked in both orders; in reverse order {100 * change.gain:+.1f} points "
-        f"[{100 * change.low:+.1f}, {100 * change.high:+.1f}], by images p {equals_p(both.p_value)}"
+        f"{both.questions:,} questions asked in both orders; in reverse order {in_points(change.gain)} points "
+        f"[{in_points(change.low)}, {in_points(change.high)}], by images p {equals_p(both.p_value)}"
     )
     return share_table(shares, caption)
 

@@ -3,6 +3,7 @@
 import msgspec
 
 from dataengine_lib.core.significance.sign_flip import equals_p
+from dataengine_lib.core.statistics import in_points
 from dataengine_lib.report.names import plain_name
 from dataengine_lib.training.log import TrainLog, TrainTime
 from dataengine_lib.training.mix.replay import Replay
@@ -33,7 +34,7 @@ def _changes_text(replay: Replay) -> str:
     if not replay.changes[0].questions:
         return "The first student knew no type well enough to forget it."
     parts = [
-        f"{100 * one.change:+.1f} points (p {equals_p(one.p_value)}{', a fall' if one.fell else ''})"
+        f"{in_points(one.change)} points (p {equals_p(one.p_value)}{', a fall' if one.fell else ''})"
         for one in replay.changes
     ]
     first = replay.changes[0]
@@ -48,7 +49,7 @@ def _panel_text(replay: Replay) -> str:
     if isinstance(replay.panel, msgspec.UnsetType):
         return ""
     parts = [
-        ", ".join(f"{name} {100 * change:+.1f} points" for name, change in one.fallen.items()) or "none"
+        ", ".join(f"{name} {in_points(change)} points" for name, change in one.fallen.items()) or "none"
         for one in replay.panel
     ]
     return (

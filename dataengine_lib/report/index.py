@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dataengine_lib.core.files import read_json
-from dataengine_lib.core.statistics import cannot_tell
+from dataengine_lib.core.statistics import cannot_tell, in_points
 from dataengine_lib.core.text import duration
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.errors import DataEngineError
@@ -220,9 +220,9 @@ def _gains(figures: Figures) -> list[tuple[str, str]]:
 
 def _gain_tile(tested: GainVerdict, name: str) -> tuple[str, str]:
     gain = tested.gain
-    interval = f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+    interval = f"[{in_points(gain.low)}, {in_points(gain.high)}]"
     words = verdict_words(tested.verdict, gain.questions)
-    return f"{100 * gain.gain:+.1f} points", f"{name}, 95 % interval {interval}: {words}"
+    return f"{in_points(gain.gain)} points", f"{name}, 95 % interval {interval}: {words}"
 
 
 def _times(run: ShownRun) -> list[tuple[str, str]]:

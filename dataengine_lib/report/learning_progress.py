@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from dataengine_lib.core.statistics import in_points
 from dataengine_lib.evaluation.progress.learning_progress import TypeProgress
 from dataengine_lib.report.names import plain_name
 from dataengine_lib.report.tables import Figure, Html, percent, table
@@ -18,7 +19,7 @@ def progress_table(
             plain_name(kind),
             one.questions,
             one.trained,
-            Figure(f"{100 * one.gain:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"),
+            Figure(f"{in_points(one.gain)} [{in_points(one.low)}, {in_points(one.high)}]"),
             percent(one.response) if one.response is not None else "not known",
             Figure(f"{one.factor:.2f}"),
             weights.get(kind),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dataengine_lib.core.statistics import in_points
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.evaluation.studies.curves import learning_curves
 from dataengine_lib.evaluation.studies.figures import OVERALL, Difference, MeanScore, StudyFigures
@@ -205,7 +206,7 @@ def _spoken(score: MeanScore) -> str:
 
 
 def _points(one: Difference) -> str:
-    return f"{100 * one.value:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}]"
+    return f"{in_points(one.value)} [{in_points(one.low)}, {in_points(one.high)}]"
 
 
 def _real(found: Iterable[Difference], sign: int) -> int:

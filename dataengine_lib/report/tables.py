@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dataengine_lib.core.significance.sign_flip import equals_p
-from dataengine_lib.core.statistics import FEW_OF_TYPE, cannot_tell
+from dataengine_lib.core.statistics import FEW_OF_TYPE, cannot_tell, in_points
 from dataengine_lib.report.names import without_turning
 
 # Classes of elements that MathJax leaves alone: of version 3 (JupyterLab) and version 2 (older notebooks). Source:
@@ -130,7 +130,7 @@ def p_value(value: float | None) -> Figure:
 def points(gain: float, low: float, high: float) -> Figure:
     """A difference of two shares (-1 to 1) in points with its interval: `+8.3 [+2.1, +14.0]`."""
     bar = Bar(gain, low, high, signed=True)
-    return Figure(f"{100 * gain:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]", bar)
+    return Figure(f"{in_points(gain)} [{in_points(low)}, {in_points(high)}]", bar)
 
 
 def share_table(shares: Mapping[str, Any], caption: str) -> Html:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from dataengine_lib.core.files import read_json, shown_name
 from dataengine_lib.core.significance.sign_flip import equals_p
+from dataengine_lib.core.statistics import in_points
 from dataengine_lib.core.text import first_named
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.report.run_file import read_run
@@ -61,11 +62,11 @@ def table_lines(rows: Sequence["SummaryRow"]) -> list[str]:
     As aligned lines; p-values are by images and after Holm's correction over the types.
     """
     width = max([len("question type"), *(len(row.question_type) for row in rows)])
-    intervals = [f"[{row.low * 100:+.1f}, {row.high * 100:+.1f}]" for row in rows]
+    intervals = [f"[{in_points(row.low)}, {in_points(row.high)}]" for row in rows]
     wide = max([len("95 % interval"), *map(len, intervals)])
     lines = [f"{'question type':{width}}  before   after    gain   {'95 % interval':{wide}}  p (Holm)  shows"]
     for row, interval in zip(rows, intervals, strict=True):
-        figures = f"{row.before:6.1%}  {row.after:6.1%}  {row.gain * 100:+6.1f}"
+        figures = f"{row.before:6.1%}  {row.after:6.1%}  {in_points(row.gain):>6}"
         p_value = equals_p(row.p_holm).removeprefix("= ")
         lines.append(
             f"{row.question_type:{width}}  {figures}   {interval:{wide}}  {p_value:>8}  {row.verdict}"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest
 
-from dataengine_lib.core.statistics import PairedGains, mcnemar
+from dataengine_lib.core.statistics import PairedGains, in_points, mcnemar
 
 
 def overall(difference: np.ndarray, images: list[str], **more: int) -> PairedGains:
@@ -114,6 +114,16 @@ def test_mcnemar_is_the_exact_binomial_tail(fixed: int, broken: int) -> None:
     total, few = fixed + broken, min(fixed, broken)
     assert mcnemar(fixed, broken) == pytest.approx(min(1.0, 2 * binom.cdf(few, total, 0.5)))
     assert mcnemar(fixed, broken) == mcnemar(broken, fixed)
+
+
+def test_equal_differences_are_the_same_points_however_they_were_computed() -> None:
+    texts: dict[int, set[str]] = {}
+    for before, after in product(range(41), repeat=2):
+        difference = after / 40 - before / 40
+        texts.setdefault(after - before, set()).add(f"{in_points(difference, 0)} {in_points(difference)}")
+    assert {len(found) for found in texts.values()} == {1}
+    assert texts[29] == {"+72 +72.5"} and texts[-1] == {"-2 -2.5"} and texts[0] == {"+0 +0.0"}
+    assert in_points(0.1 + 0.2 - 0.3 - 1e-17) == "+0.0"
 
 
 def test_mcnemar_without_changes() -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from dataengine_lib.core.files import read_json
+from dataengine_lib.core.statistics import in_points
 from dataengine_lib.core.text import first_named
 from dataengine_lib.evaluation.rounds.figures import Comparison, NextRound
 from dataengine_lib.evaluation.rounds.verdicts import verdict_words
@@ -96,7 +97,7 @@ def judge_last_round(
             reasons.append(f"the last round cost {cost_usd:.2f} US dollars and gained nothing, {limit}")
         elif price > rule.max_usd_per_point:
             reasons.append(f"a point cost {price:.2f} US dollars in the last round, {limit}")
-    facts = _facts(last, gained, points, cost_usd, price)
+    facts = _facts(last, gained, cost_usd, price)
     if rule.max_usd_per_point is not None and cost_usd is None:
         facts += "; what it cost is not known, so max_usd_per_point cannot be judged"
     asked = f"; another round would ask most about {first_named(list(weakest))}" if weakest else ""
@@ -110,14 +111,12 @@ def judge_last_round(
     )
 
 
-def _facts(
-    last: Comparison, gained: Sequence[str], points: float, cost_usd: float | None, price: float | None
-) -> str:
+def _facts(last: Comparison, gained: Sequence[str], cost_usd: float | None, price: float | None) -> str:
     """What the last round gained and cost, as the beginning of a sentence."""
     number = len(last.by_type)
     types = f"{len(gained)} of {number} types gained ({first_named(list(gained))})" if gained else _NO_GAIN
     words = verdict_words(last.overall.verdict, last.overall.gain.questions)
-    text = f"in the last round {types}, all questions together {points:+.1f} points ({words})"
+    text = f"in the last round {types}, all questions together {in_points(last.overall.gain.gain)} points ({words})"
     if cost_usd:
         text += f" for {cost_usd:.2f} US dollars" + ("" if price is None else f", {price:.2f} a point")
     return text

@@ -8,7 +8,7 @@ import numpy as np
 
 from dataengine_lib.core.records import ANSWERS_FILE, Answer
 from dataengine_lib.core.significance.sign_flip import holm
-from dataengine_lib.core.statistics import Gain, PairedGains
+from dataengine_lib.core.statistics import Gain, PairedGains, in_points
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.paired.scores import answer_scores, mean_with_ends
 from dataengine_lib.evaluation.rounds.comparison import type_gains
@@ -166,8 +166,8 @@ def blind_gain_sentence(compared: BlindComparison) -> str:
     shows = [f"{kind} ({one.seeing})" for kind, one in gains.items() if one.seeing]
     blind = compared.overall.blind.gain
     text = (
-        f"Without the picture, accuracy on the same questions changed by {100 * blind.gain:+.1f} points "
-        f"({100 * blind.low:+.1f} to {100 * blind.high:+.1f})"
+        f"Without the picture, accuracy on the same questions changed by {in_points(blind.gain)} points "
+        f"({in_points(blind.low)} to {in_points(blind.high)})"
     )
     if not shows:
         return f"{text}; there is no real gain to look at."
@@ -188,4 +188,4 @@ def panel_sentence(compared: Mapping[str, PanelComparison]) -> str:
 
 def _named(name: str, one: PanelComparison) -> str:
     gain = one.gain.gain
-    return f"{name} {100 * gain.gain:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+    return f"{name} {in_points(gain.gain)} [{in_points(gain.low)}, {in_points(gain.high)}]"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dataengine_lib.core.significance.sign_flip import equals_p
-from dataengine_lib.core.statistics import few_questions
+from dataengine_lib.core.statistics import few_questions, in_points
 from dataengine_lib.core.text import first_named, shown
 from dataengine_lib.evaluation.rounds.figures import Comparison, Figures, GainVerdict, LeftOut
 from dataengine_lib.evaluation.rounds.verdicts import verdict_words
@@ -126,8 +126,8 @@ def left_out_warnings(left_out: Sequence[LeftOut]) -> list[str]:
 
 def _points(tested: GainVerdict) -> str:
     gain = tested.gain
-    direction, size = "up" if gain.gain >= 0 else "down", 100 * abs(gain.gain)
-    return f"{direction} by {size:.1f} points (95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+    direction, size = "up" if gain.gain >= 0 else "down", in_points(abs(gain.gain)).removeprefix("+")
+    return f"{direction} by {size} points (95 % interval {in_points(gain.low)} to {in_points(gain.high)})"
 
 
 def _words(tested: GainVerdict) -> str:

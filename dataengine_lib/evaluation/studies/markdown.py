@@ -2,6 +2,7 @@
 
 import re
 
+from dataengine_lib.core.statistics import in_points
 from dataengine_lib.core.text import one_line
 from dataengine_lib.evaluation.studies.figures import OVERALL, Difference, MeanScore, StudyFigures
 from dataengine_lib.evaluation.studies.summary import conclusion_sentences, measure_name, p_text
@@ -47,7 +48,7 @@ def _share(score: MeanScore) -> str:
 
 
 def _points(one: Difference | None) -> str:
-    return "–" if one is None else f"{100 * one.value:+.1f} ({100 * one.low:+.1f} to {100 * one.high:+.1f})"
+    return "–" if one is None else f"{in_points(one.value)} ({in_points(one.low)} to {in_points(one.high)})"
 
 
 def _line(cells: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from dataengine_lib.core.statistics import FEW_QUESTIONS, few_questions, half_width
+from dataengine_lib.core.statistics import FEW_QUESTIONS, few_questions, half_width, in_points
 from dataengine_lib.core.text import shown
 from dataengine_lib.evaluation.studies.figures import (
     KNOWN_AT_START,
@@ -66,20 +66,21 @@ def _compared(figures: StudyFigures, measure: str, seeds: str) -> Iterator[str]:
 def _above(pair: PairFigures, measure: str) -> str:
     upper, lower, value, low, high = _upwards(pair, measure)
     p_value = p_text(pair.differences[measure].corrected_p)
-    return f"{upper} is above {lower} by {value:.1f} points ({low:.1f} to {high:.1f}, corrected p {p_value})"
+    value, low, high = (end.removeprefix("+") for end in (value, low, high))
+    return f"{upper} is above {lower} by {value} points ({low} to {high}, corrected p {p_value})"
 
 
 def _alike(pair: PairFigures, measure: str) -> str:
     upper, lower, value, low, high = _upwards(pair, measure)
-    return f"{upper} and {lower} ({value:+.1f} points, {low:+.1f} to {high:+.1f})"
+    return f"{upper} and {lower} ({value} points, {low} to {high})"
 
 
-def _upwards(pair: PairFigures, measure: str) -> tuple[str, str, float, float, float]:
-    """The arm that is above, the other, and the difference in points with its interval."""
+def _upwards(pair: PairFigures, measure: str) -> tuple[str, str, str, str, str]:
+    """The arm that is above, the other, and the difference in points with its interval, with signs."""
     one = pair.differences[measure]
     if one.value >= 0:
-        return pair.first, pair.second, 100 * one.value, 100 * one.low, 100 * one.high
-    return pair.second, pair.first, -100 * one.value, -100 * one.high, -100 * one.low
+        return pair.first, pair.second, in_points(one.value), in_points(one.low), in_points(one.high)
+    return pair.second, pair.first, in_points(-one.value), in_points(-one.high), in_points(-one.low)
 
 
 def _fallen(figures: StudyFigures) -> Iterator[str]:

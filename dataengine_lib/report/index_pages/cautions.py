@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 
+from dataengine_lib.core.statistics import in_points
 from dataengine_lib.core.text import first_named
 from dataengine_lib.evaluation.rounds.figures import Comparison, Figures, GainVerdict
 from dataengine_lib.report.index_pages.run_story import KeptCounts
@@ -41,7 +42,7 @@ def _cannot_tell(compared: Comparison, split: str) -> Iterator[tuple[str, str]]:
     where = f"the {split} questions" if split != "all" else "the questions"
     gain = compared.overall.gain
     if _is_open(compared.overall):
-        interval = f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+        interval = f"[{in_points(gain.low)}, {in_points(gain.high)}]"
         yield "Cannot tell", f"{where} leave open whether all types together gained: {interval} points."
     unclear = [kind for kind, tested in compared.by_type.items() if _is_open(tested)]
     if unclear:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dataengine_lib.core.statistics import in_points
 from dataengine_lib.core.text import duration
 from dataengine_lib.evaluation.rounds.figures import Figures
 from dataengine_lib.evaluation.rounds.verdicts import verdict_words
@@ -41,7 +42,7 @@ def run_cells(
         gain = tested.gain
         cells = {
             "accuracy": f"{100 * first.accuracy:.1f} → {100 * last.accuracy:.1f} %",
-            "gain": f"{100 * gain.gain:+.1f} [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]",
+            "gain": f"{in_points(gain.gain)} [{in_points(gain.low)}, {in_points(gain.high)}]",
             "shows": verdict_words(tested.verdict, gain.questions),
         }
     kept, dropped = sum(one.kept for one in counts), sum(one.dropped for one in counts)

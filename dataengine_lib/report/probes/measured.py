@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from dataengine_lib.core.significance.sign_flip import ALPHA, equals_p
-from dataengine_lib.core.statistics import FEW_OF_TYPE
+from dataengine_lib.core.statistics import FEW_OF_TYPE, in_points
 from dataengine_lib.evaluation.metrics import FIRST_TOKEN, Metrics
 from dataengine_lib.evaluation.paired.circular import CircularScore
 from dataengine_lib.evaluation.paired.scores import Mean, PairedScores
@@ -118,7 +118,7 @@ def _blind_chart(split: str, blind: BlindScores) -> Chart:
         label_rows(axes, names)
         axes.set(xlim=(0, 100), xlabel="accuracy in %, with 95 % intervals by images; n: number of questions")
 
-    least = ", ".join(f"{plain_name(kind)} {100 * one.change.gain:+.0f}" for kind, one in rows[::-1][:4])
+    least = ", ".join(f"{plain_name(kind)} {in_points(one.change.gain, 0)}" for kind, one in rows[::-1][:4])
     alt = f"{title}. The picture adds least, in points: {least or 'no questions'}.{cut}"
     texts = [
         f"{plain_name(kind)}: {_percent(one.second).text} with the picture, {_percent(one.first).text} without, "

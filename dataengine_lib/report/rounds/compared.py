@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from dataengine_lib.core.statistics import in_points
 from dataengine_lib.evaluation.rounds.figures import Accuracy, Comparison, Figures, RoundScores
 from dataengine_lib.evaluation.rounds.verdicts import verdict_words
 from dataengine_lib.report.charts import weakest_first
@@ -85,11 +86,11 @@ def round_chart(
             places = [place + offset for place in range(len(kinds))]
             marked_intervals(axes, ends, places, color, marker, short_label(scored.name))
         for place, kind in enumerate(kinds):
-            points = 100 * (last[kind].accuracy - first[kind].accuracy)
+            gain = last[kind].accuracy - first[kind].accuracy
             few = first[kind].too_few
-            color = GREY if few else DARK if points >= 0 else RED
+            color = GREY if few else DARK if gain >= 0 else RED
             # to the right of the axes, which end at 100
-            text = f"{points:+.0f} ?" if few else f"{points:+.0f}"
+            text = in_points(gain, 0) + (" ?" if few else "")
             axes.text(101.5, place, text, va="center", color=color, weight="normal" if few else "bold")
             axes.axhline(place + 0.5, color=ROW_LINE, linewidth=0.8)
         label_rows(axes, [f"{'* ' if kind in weak_types else ''}{short_label(kind)}" for kind in kinds])
@@ -98,7 +99,7 @@ def round_chart(
 
     # the last kinds are the weakest: a chart's first row is at the bottom
     named = [kind for kind in weak_types if kind in first] or kinds[-4:]
-    gains = ", ".join(f"{plain_name(k)} {100 * (last[k].accuracy - first[k].accuracy):+.0f}" for k in named)
+    gains = ", ".join(f"{plain_name(k)} {in_points(last[k].accuracy - first[k].accuracy, 0)}" for k in named)
     note = " * marks the types that were weakest at the start." if weak_types else ""
     few = sum(first[kind].too_few for kind in kinds)
     note += f" {few} of {len(kinds)} types have too few questions to tell (?)." if few else ""
@@ -106,7 +107,7 @@ def round_chart(
     texts = [
         f"{plain_name(kind)}: "
         + ", ".join(f"{one.name} {accuracy(one.by_type[kind]).text}" for one in rounds)
-        + f", gain {100 * (last[kind].accuracy - first[kind].accuracy):+.1f} points"
+        + f", gain {in_points(last[kind].accuracy - first[kind].accuracy)} points"
         for kind in kinds
     ]
     return drawn_chart((1.0 + 0.15 * len(rounds)) * len(kinds), title, alt, draw, texts, kinds=kinds)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dataengine_lib.core.statistics import in_points
 from dataengine_lib.report.drawing.colors import css_color, round_style
 from dataengine_lib.report.names import MOST_ROWS, cut_to_width, plain_name
 from dataengine_lib.report.tables import Html, escaped
@@ -64,12 +65,12 @@ def _drawn(
     for row, kind in enumerate(kinds):
         y = _TOP + _ROW * row + _ROW // 2
         start, end = (layout.name + layout.bar * scores[kind].accuracy for scores in (before, after))
-        points = 100 * (after[kind].accuracy - before[kind].accuracy)
+        difference = after[kind].accuracy - before[kind].accuracy
         few = before[kind].too_few
-        look = "few" if few else "up" if points >= 0 else "down"
+        look = "few" if few else "up" if difference >= 0 else "down"
         name = escaped(cut_to_width(plain_name(kind), layout.columns))
         # SVG places a text by its base line: 4 pixels lower, it is in the middle of the row
-        gain = f"{points:+.0f}{' ?' if few else ''}"
+        gain = in_points(difference, 0) + (" ?" if few else "")
         lines.append(
             f'<g class="row" pointer-events="all"><title>{escaped(rows[row])}</title>'
             f'<a {TYPE_ATTRIBUTE}="{type_anchor(kind)}">'

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from dataengine_lib.core.significance.sign_flip import holm
+from dataengine_lib.core.statistics import in_points
 from dataengine_lib.core.text import first_named
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.rounds.comparison import compare_two, round_scores
@@ -138,7 +139,7 @@ def compared_sentences(compared: ComparedRuns) -> list[str]:
     named: dict[str, list[str]] = {}
     for pair in compared.pairs:
         verdict = pair.comparison.overall.verdict if pair.comparison else "not compared"
-        points = f" ({100 * pair.comparison.overall.gain.gain:+.1f} points)" if pair.comparison else ""
+        points = f" ({in_points(pair.comparison.overall.gain.gain)} points)" if pair.comparison else ""
         named.setdefault(verdict, []).append(f"{pair.name}{points}")
     words = {
         "gain": f"better than {first.name}",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.significance.sign_flip import equals_p
+from dataengine_lib.core.statistics import in_points
 from dataengine_lib.core.written_files.whole_file import replacing
 from dataengine_lib.evaluation.rounds.verdicts import verdict_words
 from dataengine_lib.report.html import page_html
@@ -80,7 +81,7 @@ def _pair_parts(first: str, pair: RunPair) -> list[Html]:
         return []
     tested = pair.comparison.overall
     words = (
-        f"{pair.questions:,} questions, {tested.gain.gain * 100:+.1f} points, p {equals_p(tested.p_holm)}."
+        f"{pair.questions:,} questions, {in_points(tested.gain.gain)} points, p {equals_p(tested.p_holm)}."
     )
     return [
         Html(f"<h2>{escaped(pair.name)} against {escaped(first)}</h2><p>{escaped(words)}</p>"),
