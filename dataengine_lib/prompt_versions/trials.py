@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from dataengine_lib.core.records import ImageId, Query, TrainRecord, image_name
-from dataengine_lib.core.statistics import Gain, Interval, PairedGains, mcnemar, wilson
+from dataengine_lib.core.statistics import Gain, Interval, PairedGains, wilson
 from dataengine_lib.curation.boxes.check import REFUTED, SUPPORTED
 from dataengine_lib.curation.candidates import Reject
 from dataengine_lib.curation.counts import right_place
@@ -126,17 +126,21 @@ class TrialComparison(NamedTuple):
 
 
 def compare_trials(before: Trial, after: Trial, seed: int = 0) -> TrialComparison:
-    """By the queries that both have. Sources: exact McNemar test; bootstrap of the gain by images, see PairedGains."""
+    """By the queries that both have; interval and p-value are by images, which queries may share.
+
+    Sources: the sign-flip test and the bootstrap of PairedGains; with one query an image the test is McNemar's exact one.
+    """
     earlier = {one.query_id: one for one in before.outcomes}
     pairs = [(earlier[one.query_id], one) for one in after.outcomes if one.query_id in earlier]
     changes = np.array([float(new.kept) - float(old.kept) for old, new in pairs])
     fixed, broken = int((changes > 0).sum()), int((changes < 0).sum())
     if pairs:
         images = [new.image for _, new in pairs]
-        gain = PairedGains({"all": np.ones(len(pairs), bool)}, changes, images, seed=seed).gain("all")
+        gains = PairedGains({"all": np.ones(len(pairs), bool)}, changes, images, seed=seed)
+        gain, tested = gains.gain("all"), gains.p_value(["all"])
     else:
-        gain = Gain(0.0, -1.0, 1.0, 0, 0)
-    return TrialComparison(len(pairs), fixed, broken, gain, mcnemar(fixed, broken))
+        gain, tested = Gain(0.0, -1.0, 1.0, 0, 0), 1.0
+    return TrialComparison(len(pairs), fixed, broken, gain, tested)
 
 
 def query_outcome(

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.significance.sign_flip import ALPHA, equals_p, holm
-from dataengine_lib.core.statistics import Gain
+from dataengine_lib.core.statistics import Gain, in_points
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.prompt_versions.rule_template import rules_diff
 from dataengine_lib.prompt_versions.settings import StudioSettings
@@ -62,7 +62,7 @@ class SearchRound(msgspec.Struct, kw_only=True):
         pair, gain = (self.holdout, self.holdout_gain) if self.holdout else (self.sample, self.sample_gain)
         if pair is None or gain is None:
             return ""
-        points, low, high = (f"{100 * share:+.1f}" for share in (gain.gain, gain.low, gain.high))
+        points, low, high = (in_points(share) for share in (gain.gain, gain.low, gain.high))
         return (
             f"{pair[0]} → {pair[1]} of {gain.questions} kept, {points} points (95 % interval {low} to {high})"
         )
@@ -107,10 +107,10 @@ class OptimizePromptResult:
             before, after = (trial_figures(self.trials[one.name]) for one in (start, self.best))
             sentences += [
                 f"{self.best.name} gives a kept QA to {after.kept} of {after.queries} held-out queries, {start.name} to "
-                f"{before.kept}: {100 * found.gain.gain:+.1f} points (95 % interval {100 * found.gain.low:+.1f} to "
-                f"{100 * found.gain.high:+.1f}).",
-                f"{found.fixed} queries are kept only by {self.best.name}, {found.broken} only by {start.name}; exact "
-                f"McNemar test{_corrected(len(self.trials) - 1)}: p {equals_p(self.p_value or 0.0)}"
+                f"{before.kept}: {in_points(found.gain.gain)} points (95 % interval {in_points(found.gain.low)} to "
+                f"{in_points(found.gain.high)}).",
+                f"{found.fixed} queries are kept only by {self.best.name}, {found.broken} only by {start.name}; sign-flip "
+                f"test by images{_corrected(len(self.trials) - 1)}: p {equals_p(self.p_value or 0.0)}"
                 f"{'' if real else ', so the gain may be chance'}.",
             ]
         if self.accepted is not None and self.template is not None:

@@ -118,6 +118,10 @@ def test_figures_of_a_trial_and_of_two() -> None:
     assert compared.p_value == pytest.approx(2 * 0.5**4)  # 4 of 4 changes in one direction
     assert compared.gain.gain == pytest.approx(0.5) and 0 < compared.gain.low < 0.5 < compared.gain.high
     assert compare_trials(before, Trial(version="v2", queries="x", outcomes=[])).p_value == 1
+    # queries about one image count as one: two images changed, in one direction
+    for one in (*before.outcomes, *after.outcomes):
+        one.image_id = int(one.query_id[1:]) // 4
+    assert compare_trials(before, after).p_value == pytest.approx(2 * 0.5**1)
 
 
 def test_marks_are_of_checks_and_of_people_and_a_skip_is_none() -> None:

@@ -23,7 +23,8 @@ def version_table(
 ) -> Html:
     """Each version on the same held-out queries: kept, right, cost, and against the first one tried, by a paired test.
 
-    Shares have Wilson intervals, the difference, in points, that of a bootstrap over images; p is McNemar's exact one.
+    Shares have Wilson intervals, the difference, in points, that of a bootstrap over images; p is of the sign-flip test,
+    also by images.
     """
     if not trials:
         return Html('<p class="empty">No version was tried on the held-out queries yet.</p>')
@@ -60,11 +61,11 @@ def version_table(
                 "by",
                 "kept",
                 f"kept, minus {first.version if first else ''}",
-                "McNemar's p",
+                "p",
             ),
             *("right, of those judged", "cost", "per kept QA"),
         ],
-        f"{len(next(iter(trials.values())).outcomes)} held-out queries, with 95 % intervals; p is not corrected",
+        f"{len(next(iter(trials.values())).outcomes)} held-out queries, with 95 % intervals; p is by images, not corrected",
     )
 
 

@@ -99,7 +99,8 @@ def test_a_spoiled_prompt_is_repaired_beyond_its_interval(queries: Path, tmp_pat
         shown = accepted.render(query.question_type, "", ["Question: What?"], image)
         assert shown == studio.template.prompt(query.prompt, result.best.rules)
     assert read_json(tmp_path / "out" / "search.json")[0]["parent"] == "v0"
-    assert "p < 0.0001" in " ".join(result.conclusion())
+    # 60 queries about 15 images: fewer than so many independent queries would tell
+    assert "sign-flip test by images, corrected for 2 versions: p = 0.0002" in " ".join(result.conclusion())
 
 
 def test_it_starts_from_the_accepted_version_and_keeps_it_without_proof(
