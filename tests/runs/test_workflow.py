@@ -114,7 +114,7 @@ class TestPlan:
     def test_outputs_of_one_step_are_inputs_of_the_next(self) -> None:
         steps = {
             item.label: item.config.model_dump(mode="json")
-            for item in plan(demo_experiment("seed=7"), Path("out"))
+            for item in plan(demo_experiment("seed=7", "fine_tune.start_from=base"), Path("out"))
         }
         assert steps["round1/1_evaluate"]["questions"] == "out/aokvqa_classified.json"
         assert steps["round1/1_evaluate"]["student"].endswith("tiny-llava")
