@@ -1,7 +1,8 @@
 """Step 1: asks a student questions by a rank rule, in whatever process that runs, and records its answers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from math import isfinite
@@ -12,13 +13,14 @@ import msgspec
 
 from dataengine_lib.chat.reply import AskFailed
 from dataengine_lib.core.bad_rows import BadRow
+from dataengine_lib.core.machine.memory import memory_share, one_at_a_time
 from dataengine_lib.core.records import CHOICE, OPEN, YES_NO, options_text, shows_options
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.answers import StudentAnswer, read_answer
 from dataengine_lib.evaluation.direct_answers import extract_direct_answer
 from dataengine_lib.evaluation.paired.circular import rotated
 from dataengine_lib.evaluation.tasks import Task
-from dataengine_lib.images.decode import read_image
+from dataengine_lib.images.decode import image_size, read_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -38,6 +40,7 @@ TEXTS = "texts"  # the kind of a question whose choices are ranked as texts afte
 _YES_NO = ["Yes", "No"]  # as they are ranked, in the order of a yes/no question's choices
 _DECODERS = 4  # threads that decode images
 _PIXELS = 200_000_000  # decoded at a time, of three bytes each: a batch may be of 20-megapixel photos
+_PIXEL_BYTES = 6  # of a pixel while it is decoded: the image as it is stored, and as RGB
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,11 @@ class Questioner:
     """Asks one student; its results hold no image and no tensor, so that they can be sent between processes.
 
     `name` (the student's) and `file` (the questions') are for messages; `image_root` is where image paths start.
+    `at_once` is how many processes of this machine ask at the same time: images that take more than a process's share of
+    the memory are decoded by one of them at a time.
     """
+
+    at_once = 1
 
     def __init__(
         self,
@@ -84,19 +91,33 @@ class Questioner:
         """
         # by place: questions are asked image by image, and returned in the order of the tasks
         outcomes: dict[int, Outcome] = {}
-        for group in self._with_images(tasks):
-            readable, images = [], []
-            for task, image in group:
-                if isinstance(image, str):
-                    outcomes[task.place] = BadRow(task.row, image, "image cannot be read")
-                elif fault := self._length_fault(task, image):
-                    outcomes[task.place] = BadRow(task.row, fault, "question too long")
-                else:
-                    readable.append(task)
-                    images.append(image)
-            for task, outcome in zip(readable, self._answers(readable, images), strict=True):
-                outcomes[task.place] = outcome
+        # closed also on an error, which would keep its turn
+        with closing(self._in_turn(tasks)) as groups:
+            for group in groups:
+                readable, images = [], []
+                for task, image in group:
+                    if isinstance(image, str):
+                        outcomes[task.place] = BadRow(task.row, image, "image cannot be read")
+                    elif fault := self._length_fault(task, image):
+                        outcomes[task.place] = BadRow(task.row, fault, "question too long")
+                    else:
+                        readable.append(task)
+                        images.append(image)
+                for task, outcome in zip(readable, self._answers(readable, images), strict=True):
+                    outcomes[task.place] = outcome
         return [outcomes[task.place] for task in tasks]
+
+    def _in_turn(self, tasks: Sequence[Task]) -> Generator[list[tuple[Task, "Image | str"]], None, None]:
+        """`_with_images`, beside other processes only as far as memory for all of them is there."""
+        # groups are the same in any case, so that answers do not depend on the machine
+        turn = one_at_a_time("images") if self.at_once > 1 and self._exceeds_share(tasks) else nullcontext()
+        with turn:
+            yield from self._with_images(tasks)
+
+    def _exceeds_share(self, tasks: Sequence[Task]) -> bool:
+        sizes = (image_size(self.image_root / name) for name in dict.fromkeys(task.image for task in tasks))
+        pixels = min(_PIXELS, sum(width * height for width, height in sizes))
+        return pixels * _PIXEL_BYTES > memory_share(self.at_once)
 
     def _with_images(self, tasks: Sequence[Task]) -> Iterator[list[tuple[Task, "Image | str"]]]:
         """The tasks with their images (or why one cannot be read), as many at a time as memory should hold.

@@ -58,6 +58,7 @@ def ask_in_batches(
         return
     if workers == 1:
         questioner = make_questioner()
+        questioner.at_once = min(questioner.processes, len(batches))
         with closing(in_forks(questioner.ask, batches, questioner.processes)) as found:
             try:
                 yield from enumerate(found)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +38,15 @@ def _ask_on_actors(
     ray: Any, batches: Sequence[list[Task]], make_questioner: Callable[[], Questioner], workers: int | str
 ) -> Iterator[tuple[int, list[Outcome]]]:
     """Every worker has one batch at a time and gets the next when it is done with it."""
-    count, share = shares(node_resources(ray), workers, len(batches))
+    nodes = node_resources(ray)
+    count, share = shares(nodes, workers, len(batches))
     actor_class = ray.remote(max_restarts=_RESTARTS, max_task_retries=_RESTARTS, **share)(_Worker)
     folder = str(Path.cwd())
     waiting = iter(enumerate(batches))
     running: dict[Any, tuple[int, Any]] = {}  # by Ray's reference to the coming result
     # shares() starts no more workers than there are batches, so next() finds one for each
-    for actor in [actor_class.remote(make_questioner, folder) for _ in range(count)]:
+    at_once = ceil(count / max(1, len(nodes)))  # on one machine
+    for actor in [actor_class.remote(make_questioner, folder, at_once) for _ in range(count)]:
         number, batch = next(waiting)
         running[actor.ask.remote(batch)] = (number, actor)
     while running:
@@ -57,16 +60,18 @@ def _ask_on_actors(
 
 
 class _Worker:
-    """Holds a student; `folder` is where relative paths of the parameters start."""
+    """Holds a student; `folder` is where relative paths start, and `at_once` workers are on its machine."""
 
-    def __init__(self, make_questioner: Callable[[], Questioner], folder: str) -> None:
+    def __init__(self, make_questioner: Callable[[], Questioner], folder: str, at_once: int) -> None:
         os.chdir(folder)
-        self.make_questioner = make_questioner
+        self.make_questioner, self.at_once = make_questioner, at_once
         self.questioner: Questioner | None = None
 
     def ask(self, batch: list[Task]) -> list[Outcome]:
         # loaded here and not in __init__, so that an error about the student arrives as itself
-        self.questioner = self.questioner or self.make_questioner()
+        if self.questioner is None:
+            self.questioner = self.make_questioner()
+            self.questioner.at_once = self.at_once
         return self.questioner.ask(batch)
 
 

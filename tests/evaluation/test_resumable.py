@@ -24,7 +24,7 @@ from tiny_models import save_tiny_llava
 
 from dataengine_lib.core.machine.ray_cluster import shares
 from dataengine_lib.errors import DataEngineError
-from dataengine_lib.evaluation import resumable
+from dataengine_lib.evaluation import questioner, resumable
 from dataengine_lib.evaluation.questioner import Questioner
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
 from dataengine_lib.students import loading as student_loading
@@ -246,6 +246,30 @@ def test_a_small_student_answers_in_two_processes_with_the_same_files(
     monkeypatch.setattr(Questioner, "ask", ask)
     assert counted_in_processes(folder, tmp_path / "killed") == 30 - kept
     assert files(tmp_path / "killed") == plain
+
+
+def test_processes_with_large_images_take_turns(
+    folder: Path, plain: dict[str, bytes], tmp_path: Path, two_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holding, answers = tmp_path / "holding", Questioner._answers
+
+    def noted(self: Questioner, tasks: Any, images: Any) -> Any:
+        with holding.open("a", buffering=1) as stream:
+            stream.write(f"{os.getpid()} begins\n")
+            found = answers(self, tasks, images)
+            stream.write(f"{os.getpid()} ends\n")
+        return found
+
+    monkeypatch.setattr(Questioner, "_answers", noted)
+    # a batch has 3,200 pixels at least, of six bytes each
+    monkeypatch.setattr(questioner, "memory_share", lambda processes: 3200 * 6 - 1 if processes == 2 else 0)
+    evaluate(EvaluateConfig(**values(folder, tmp_path / "out")))
+    assert files(tmp_path / "out") == plain
+    lines = [line.split() for line in holding.read_text().splitlines()]
+    assert len(lines) == 60 and len({process for process, _ in lines}) == 2
+    # no process begins before the one that holds images has ended
+    pairs = zip(lines[::2], lines[1::2], strict=True)
+    assert all(end == [process, "ends"] for (process, _), end in pairs)
 
 
 def counted_in_processes(folder: Path, out: Path) -> int:
