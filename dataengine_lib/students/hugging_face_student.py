@@ -179,7 +179,7 @@ class HuggingFaceStudent:
         if (prefix_cache := self._prefix_cache) is not None and "prefix" not in self._tried:
             trial = self._trial(batch.images)
             if not self._same_scores(
-                trial, lambda: prefix_cache.rank(*trial, batch_size), batch_size, "cache"
+                trial, lambda: [prefix_cache.rank(*trial, batch_size)], batch_size, "cache"
             ):
                 self._prefix_cache = None
             self._tried.add("prefix")
@@ -201,7 +201,7 @@ class HuggingFaceStudent:
             trial = self._trial(images)
             if not self._same_scores(
                 trial,
-                lambda: image_cache.rank(*trial, batch_size),
+                lambda: [image_cache.rank(*trial, batch_size)],
                 batch_size,
                 "cache of images",
             ):
@@ -217,10 +217,14 @@ class HuggingFaceStudent:
         if "features" not in self._tried:
             trial = self._trial(images)
 
-            def rank() -> list[list[float]]:
+            def rank() -> list[list[list[float]]]:
                 with features.reused():
                     self._uncached.rank(*trial, batch_size)
-                    return self._uncached.rank(*trial, batch_size)  # of features that are kept
+                    of_one_pass = self._uncached.rank(*trial, batch_size)  # of features that are kept
+                    features.clear()
+                    for image, prompt, question in zip(*trial, strict=True):
+                        self._uncached.rank([image], [prompt], [question], batch_size)
+                    return [of_one_pass, self._uncached.rank(*trial, batch_size)]  # joined of two passes
 
             if not self._same_scores(trial, rank, batch_size, "features of images"):
                 self._features = None
@@ -236,11 +240,11 @@ class HuggingFaceStudent:
         return _Batch([images[0], images[-1]], texts, questions)
 
     def _same_scores(
-        self, trial: _Batch, rank: Callable[[], list[list[float]]], batch_size: int, name: str
+        self, trial: _Batch, rank: Callable[[], list[list[list[float]]]], batch_size: int, name: str
     ) -> bool:
-        """Whether the cached `rank` of the trial gives the uncached scores; a log line says why not."""
+        """Whether all cached scores that `rank` gives of the trial are the uncached ones; a log line says why not."""
         try:
-            scores = rank()
+            cached = rank()
         except Exception as error:  # a family's own code may raise anything at a cache that is not its kind
             # this says nothing about the cache: _within_memory tries again with less in one pass
             if is_out_of_memory(error):
@@ -251,8 +255,10 @@ class HuggingFaceStudent:
         # InstructBLIP's and BLIP-2's Q-Former stays in float32 when the language model is in float16
         dtype = self.model.get_input_embeddings().weight.dtype
         tolerance = 1e-3 if dtype == torch.float32 else 0.1
-        uncached = self._uncached.rank(*trial, batch_size)
-        same = torch.allclose(torch.tensor(scores), torch.tensor(uncached), rtol=0, atol=tolerance)
+        uncached = torch.tensor(self._uncached.rank(*trial, batch_size))
+        same = all(
+            torch.allclose(torch.tensor(scores), uncached, rtol=0, atol=tolerance) for scores in cached
+        )
         if not same:
             _log.warning("the student's %s changes its scores; ranking without it", name)
         return same

@@ -154,6 +154,28 @@ def test_features_that_change_the_scores_are_not_used(
     assert other.image_reuse == "none" and "features of images changes its scores" in caplog.text
 
 
+def test_features_that_cannot_be_joined_over_passes_are_not_used(
+    tmp_path: Path, pictures: list[Image.Image], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    student = load_student(str(save_family("blip2_opt", tmp_path)), device="cpu")
+    part, joined = vision_features._part, vision_features._joined
+
+    def marked(value: Any, sizes: list[int], numbers: Any) -> Any:
+        found = part(value, sizes, numbers)
+        if isinstance(found, torch.Tensor):
+            found.alone = len(sizes) == 1  # read in a pass of its own
+        return found
+
+    def wrong_of_passes(parts: list[Any]) -> Any:
+        alone = len(parts) > 1 and all(getattr(one, "alone", False) for one in parts)
+        return joined(parts[:1] * len(parts) if alone else parts)
+
+    monkeypatch.setattr(vision_features, "_part", marked)
+    monkeypatch.setattr(vision_features, "_joined", wrong_of_passes)
+    student.rank(pictures[:2], PROMPTS[:2], CHOICES[:2])
+    assert student.image_reuse == "none"
+
+
 @contextmanager
 def reads_of(student: HuggingFaceStudent) -> Iterator[list[int]]:
     """How many numbers each pass of the vision tower gets."""
