@@ -5,6 +5,7 @@ https://docs.vllm.ai/en/v0.22.1/api/vllm/entrypoints/llm/. The calls are tested 
 was made.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,14 @@ _NEEDS_VLLM = (
     "torch), or serve the model elsewhere and give api:MODEL"
 )
 _TOP = 20  # log-probabilities of a place; vLLM lists at most max_logprobs, which is 20
+# What vLLM writes of one question that it cannot take; other faults are of the engine, and of every question.
+# Sources: vllm/v1/engine/input_processor.py ("The decoder prompt (length 9) is longer than the maximum model length of 8",
+# "… plus the number of requested output tokens … is longer than the maximum model length", "… prompt contains a(n) image
+# item …, which exceeds the pre-allocated encoder cache size"), vllm/renderers ("This model's maximum context length is 8
+# tokens. However, …") and vllm/multimodal/processing ("Failed to apply LlavaProcessor on data=…").
+_REFUSAL = re.compile(
+    r"longer than the maximum\s+model length|maximum context length|pre-allocated encoder cache size|^Failed to apply "
+)
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM's max_lora_rank may be
 
 
@@ -110,7 +119,7 @@ class VllmStudent:
 
         As of a student on a server: one token is asked for, options are known by their letters, or with `scored` of `words`
         by the one word that each is. AskFailed is `declined` where the tokens that are listed cannot tell which option is
-        the most probable one. Raises InputRefused when vLLM refuses one of the questions.
+        the most probable one. Raises InputRefused when vLLM refuses one of the questions, DataEngineError when it fails.
         """
         asked = [ranked_prompt(*one, scored) for one in zip(prompts, choices, strict=True)]
         written = self._chat(images, [text for text, _ in asked], max_tokens=1, logprobs=_TOP)
@@ -135,7 +144,7 @@ class VllmStudent:
         """What the student answers to `prompts[i]` about `images[i]` (None: no image is sent), or why it gave no answer.
 
         The prompt asks for short answers, and `max_new_tokens` is not used: it would cut off models that reason. Raises
-        InputRefused when vLLM refuses one of the questions.
+        InputRefused when vLLM refuses one of the questions, DataEngineError when it fails.
         """
         ending = IN_WORDS if choices is None else BY_LETTER
         texts = [f"{prompt}\n{ending}" for prompt in prompts]
@@ -150,8 +159,14 @@ class VllmStudent:
         params = self._sampling_params(temperature=0.0, seed=0, **sampling)
         try:
             found = self._engine.chat(conversations, params, use_tqdm=False, lora_request=self._adapter)
-        except ValueError as error:  # such as a prompt that is longer than the model's context
-            raise InputRefused(one_line(str(error))[:200]) from error
+        except Exception as error:  # of vLLM, of its workers' processes, of transformers and torch
+            fault = one_line(str(error))[:200] or type(error).__name__
+            if _REFUSAL.search(str(error)):
+                raise InputRefused(fault) from error
+            raise DataEngineError(
+                f"student vllm:{self.name}: vLLM cannot answer ({fault}); its answers so far are kept, run again, or leave "
+                "vllm: out to load it with transformers"
+            ) from error
         return [request.outputs[0] for request in found]
 
     def _answer(self, output: Any) -> str | AskFailed:

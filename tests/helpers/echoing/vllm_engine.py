@@ -98,8 +98,13 @@ def _part(part: dict[str, Any]) -> str | Image.Image:
 
 
 @contextmanager
-def vllm_engine(answers: Answers, most_characters: int = 10_000) -> Iterator[Engine]:
-    """`import vllm` gives the stand-in within the block; a longer prompt than `most_characters` is refused as too long."""
+def vllm_engine(
+    answers: Answers, most_characters: int = 10_000, fault: Exception | None = None
+) -> Iterator[Engine]:
+    """`import vllm` gives the stand-in within the block.
+
+    A longer prompt than `most_characters` is refused as too long; where a `fault` is given, `chat` raises it.
+    """
     engine = Engine()
 
     class LLM:
@@ -142,6 +147,8 @@ def vllm_engine(answers: Answers, most_characters: int = 10_000) -> Iterator[Eng
             assert isinstance(sampling_params, SamplingParams) and add_generation_prompt
             if lora_request is not None and not self.lora:
                 raise ValueError(f"Got lora_request {lora_request} but LoRA is not enabled!")
+            if fault is not None:
+                raise fault
             requests = []
             for (message,) in messages:
                 assert set(message) == {"role", "content"} and message["role"] == "user"

@@ -18,6 +18,7 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.questioner import AskOptions, Questioner
 from dataengine_lib.evaluation.tasks import Task
 from dataengine_lib.steps.evaluate import EvaluateConfig, evaluate
+from dataengine_lib.students.interface import InputRefused
 from dataengine_lib.students.on_vllm.vllm_student import VllmStudent
 
 
@@ -94,6 +95,30 @@ def test_written_answers_and_questions_that_are_refused(root: Path) -> None:
         (lost,) = student.rank([image], ["Which?\n(A) red (B) green"], [["red", "green"]])
         assert isinstance(lost, AskFailed) and lost.declined and "'The' 70.0 %" in str(lost)
         assert student.rank([], [], []) == [] and student.ranked.cannot_tell == 1
+
+
+def test_only_faults_of_one_question_are_refusals(root: Path) -> None:
+    image = Image.new("RGB", (8, 8))
+    for fault in (
+        ValueError("The decoder prompt (length 9) plus the number of requested output tokens (at least 1) is longer than "
+                   "the maximum model length of 9. Make sure that"),
+        ValueError("This model's maximum context length is 8 tokens. However, your request has 9 input tokens."),
+        ValueError("The decoder prompt contains a(n) image item with 9 embedding tokens, which exceeds the pre-allocated "
+                   "encoder cache size 8."),
+        ValueError("Failed to apply LlavaProcessor on data={'text': '…'} with kwargs={}"),
+    ):  # fmt: skip
+        with vllm_engine(see, fault=fault), pytest.raises(InputRefused):
+            VllmStudent("owner/name").generate([image], ["Which?"])
+    for fault in (
+        ValueError("Got lora_request LoRARequest(…) but LoRA is not enabled!"),
+        RuntimeError("CUDA out of memory\nTried to allocate"),
+    ):
+        with (
+            vllm_engine(see, fault=fault),
+            pytest.raises(DataEngineError, match=r"owner/name: vLLM cannot answer \((Got|CUDA)") as caught,
+        ):
+            run_vllm(root)
+        assert "\n" not in str(caught.value)
 
 
 def test_a_refused_question_has_no_other_kind_asked_or_counted_twice(tmp_path: Path) -> None:
