@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from dataengine_lib.core.machine.process_control import adopt_orphans
 
 _ANSWER_SECONDS = 60.0  # a fork takes milliseconds
+_LEFT_SECONDS = 1.0  # that `close` waits for copies of a killed kernel
 _SERVER = "dataengine_lib.runs.kernels.kernel_server"
 
 
@@ -35,6 +37,19 @@ class ForkedKernel:
     def wait(self, timeout: float | None = None) -> int | None:
         """Wait for its end."""
         return self._wait(0)
+
+    def reap(self) -> bool:
+        """Take the exit statuses of what an ended kernel has left behind, as copies of it; False while some of it runs.
+
+        They are in its process group, and children of this process since it ended; they stay zombies until then.
+        """
+        if self.poll() is None:
+            return False
+        with suppress(ChildProcessError):  # none is left
+            while os.waitpid(-self.pid, os.WNOHANG)[0]:
+                pass
+            return False
+        return True
 
     def _wait(self, options: int) -> int | None:
         if self.returncode is None:
@@ -64,6 +79,7 @@ class KernelForks:
         self._server: subprocess.Popen[bytes] | None = None
         self._connection: socket.socket | None = None
         self._is_ready = False
+        self._kernels: list[ForkedKernel] = []  # whose processes have not all ended
 
     @property
     def started(self) -> bool:
@@ -93,6 +109,7 @@ class KernelForks:
 
         `printed` is the open file that gets what it writes to standard error.
         """
+        self._reap()
         if not self._ready() or self._connection is None:
             return None
         adopt_orphans()  # the kernel becomes a child of this process, as one that Jupyter starts
@@ -110,7 +127,11 @@ class KernelForks:
         if not kernel:  # one of the two has ended, as for lack of memory
             self.close()
             return None
-        return ForkedKernel(kernel)
+        self._kernels.append(ForkedKernel(kernel))
+        return self._kernels[-1]
+
+    def _reap(self) -> None:
+        self._kernels = [kernel for kernel in self._kernels if not kernel.reap()]
 
     def _ready(self) -> bool:
         """Whether the process has imported all, which it says with its first byte."""
@@ -129,6 +150,14 @@ class KernelForks:
             self._server.kill()
             self._server.wait()
         self._connection, self._is_ready = None, False
+        # copies of a kernel are killed with it, which takes a moment; other programs that it has started may go on
+        until = time.monotonic() + _LEFT_SECONDS
+        while True:
+            self._reap()
+            ended = [kernel for kernel in self._kernels if kernel.returncode is not None]
+            if not ended or time.monotonic() > until:
+                break
+            time.sleep(0.01)
 
 
 def own_kernel_manager(kernels: KernelForks, environment: Mapping[str, str], printed: Any) -> type:

@@ -23,6 +23,11 @@ print(json.dumps({"pid": os.getpid(), "parent": os.getppid(), "group": os.getpgi
                   "imported": "torch" in sys.modules, "drawn": random.random(), "bar": os.environ["DATAENGINE_BAR"],
                   "server": os.environ.get("SET_LATER"), "path": sys.path, "given": number}))"""
 
+DIES = """import os, pathlib, signal
+from dataengine_lib.core.machine.forks import Fork
+pathlib.Path("copy").write_text(str(Fork(int)._process.pid))
+os.kill(os.getpid(), signal.SIGKILL)"""
+
 
 @pytest.fixture(scope="module")
 def kernels() -> Iterator[KernelForks]:
@@ -56,6 +61,10 @@ def test_it_is_a_kernel_as_jupyter_starts_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SET_LATER", "after the process began")
+    with pytest.raises(NotebookFailed, match="its kernel died"):
+        source = notebook(tmp_path, DIES)
+        execute(source, tmp_path / "dead.ipynb", {}, "print", tmp_path, None, kernels)
+    copy = int((tmp_path / "copy").read_text())
     source, found = notebook(tmp_path, SHOWS), []
     for number in (3, 4):
         out = tmp_path / f"{number}.ipynb"
@@ -69,12 +78,11 @@ def test_it_is_a_kernel_as_jupyter_starts_one(
         assert kernel["server"] == "after the process began"
         assert not psutil.pid_exists(kernel["pid"])
     assert found[0]["drawn"] != found[1]["drawn"]
+    # killed with the kernel that it was a copy of, and no zombie since the next kernel
+    assert not psutil.pid_exists(copy)
     execute(source, tmp_path / "own.ipynb", {"number": 5}, "print", tmp_path, tmp_path / "bar")
     own = shown(tmp_path / "own.ipynb")
     assert not own["imported"] and own["path"] == found[0]["path"]
-    with pytest.raises(NotebookFailed, match="its kernel died"):
-        source = notebook(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
-        execute(source, tmp_path / "dead.ipynb", {}, "print", tmp_path, None, kernels)
 
 
 def test_without_the_process_jupyter_starts_the_kernel(tmp_path: Path, kernels: KernelForks) -> None:
