@@ -237,10 +237,12 @@ def _plain_prompt(processor: Any, instruction: str, image: bool) -> str:
     return f"###Human: {token}\n{instruction} ###Assistant:"
 
 
-def prompt_with_answer_start(processor: Any, instruction: str, answer_start: str = ANSWER_START) -> str:
-    """The prompt and the start of its answer, exactly as `chat_text` writes them for training."""
+def prompt_with_answer_start(
+    processor: Any, instruction: str, answer_start: str = ANSWER_START
+) -> tuple[str, str]:
+    """(prompt, prompt + the start of its answer), exactly as `chat_text` writes them for training."""
     prompt, full = chat_text(processor, instruction, answer_start)
-    return full[: full.index(answer_start, len(prompt)) + len(answer_start)]
+    return prompt, full[: full.index(answer_start, len(prompt)) + len(answer_start)]
 
 
 def escape_special_tokens(processor: Any, text: str) -> str:

@@ -15,7 +15,6 @@ from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.chat_texts import (
     ANSWER_START,
-    chat_text,
     escape_special_tokens,
     prompt_with_answer_start,
 )
@@ -118,8 +117,7 @@ class HuggingFaceStudent:
              for k, text in enumerate(row)]
             for row in choices
         ]  # fmt: skip
-        texts = [chat_text(self.processor, prompt)[0] for prompt in prompts]
-        questions = self._tokenize(texts, prompts, ANSWER_START, options)
+        texts, questions = self._tokenize(prompts, ANSWER_START, options)
         if not questions:
             return []
         batch = _Batch(list(images), texts, questions)
@@ -140,9 +138,8 @@ class HuggingFaceStudent:
         `choices` is for servers that can restrict an answer to them, and is not used here: they are in the prompt.
         Raises DataEngineError when one question does not fit into memory.
         """
-        texts = [chat_text(self.processor, prompt)[0] for prompt in prompts]
         # without options, the tokens of `prefix` become the `answer_start`
-        questions = self._tokenize(texts, prompts, prefix, [[]] * len(texts))
+        texts, questions = self._tokenize(prompts, prefix, [[]] * len(prompts))
         if not questions:
             return []
 
@@ -156,19 +153,15 @@ class HuggingFaceStudent:
         return self.processor.tokenizer.batch_decode(written, skip_special_tokens=True)
 
     def _tokenize(
-        self, texts: list[str], prompts: Sequence[str], answer_start: str, options: Sequence[list[str]]
-    ) -> list[TokenizedQuestion]:
-        """`texts` are the prompts as the chat template writes them."""
-        return [
-            tokenize_question(
-                self.processor,
-                text,
-                prompt_with_answer_start(self.processor, prompt, answer_start),
-                row,
-                separate_answer=self._is_encoder_decoder,
-            )
-            for text, prompt, row in zip(texts, prompts, options, strict=True)
+        self, prompts: Sequence[str], answer_start: str, options: Sequence[list[str]]
+    ) -> tuple[list[str], list[TokenizedQuestion]]:
+        """The prompts as the chat template writes them, and their tokens with those of the options."""
+        written = [prompt_with_answer_start(self.processor, prompt, answer_start) for prompt in prompts]
+        tokens = [
+            tokenize_question(self.processor, text, start, row, separate_answer=self._is_encoder_decoder)
+            for (text, start), row in zip(written, options, strict=True)
         ]
+        return [text for text, _ in written], tokens
 
     def _rank(self, batch: _Batch, batch_size: int) -> list[list[float]]:
         """Ranked by the fastest backend that is right for this model: by image, by prefix, else uncached."""
@@ -233,9 +226,8 @@ class HuggingFaceStudent:
 
     def _trial(self, images: Sequence[Image.Image]) -> _Batch:
         """Two questions of different length about images of the first call."""
-        texts = [chat_text(self.processor, prompt)[0] for prompt in _TRIAL_PROMPTS]
         options = [f" ({LETTERS[k]}) {text}" for k, text in enumerate(_TRIAL_CHOICES)]
-        questions = self._tokenize(texts, _TRIAL_PROMPTS, ANSWER_START, [options] * 2)
+        texts, questions = self._tokenize(_TRIAL_PROMPTS, ANSWER_START, [options] * 2)
         # usually two different images, so that rows mixed up between images show as well
         return _Batch([images[0], images[-1]], texts, questions)
 

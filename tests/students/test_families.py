@@ -75,7 +75,7 @@ def whole_inputs(student: HuggingFaceStudent, image: Image.Image, prompt: str, a
         inputs = dict(processor(text=text, images=image, return_tensors="pt"))
         whole = processor(text=f"{text} {answer_start}", images=image, return_tensors="pt")
         return inputs | {key: whole[key] for key in ("input_ids", "attention_mask")}
-    start = prompt_with_answer_start(processor, prompt, answer_start)
+    start = prompt_with_answer_start(processor, prompt, answer_start)[1]
     special = {} if not start.startswith("<s>") else {"add_special_tokens": False}
     return dict(processor(text=[start], images=[[image]], return_tensors="pt", **special))
 
@@ -206,9 +206,8 @@ def decoder_inputs(student: HuggingFaceStudent, inputs: Any) -> Any:
 
 
 def plain_arguments(student: HuggingFaceStudent, pictures: list[Image.Image]) -> Any:
-    texts = [chat_text(student.processor, prompt)[0] for prompt in PROMPTS]
     options = [[f" ({'ABCD'[k]}) {choice}" for k, choice in enumerate(row)] for row in CHOICES]
-    return pictures, texts, student._tokenize(texts, PROMPTS, ANSWER_START, options), 3
+    return pictures, *student._tokenize(PROMPTS, ANSWER_START, options), 3
 
 
 def test_letters_are_ranked_alone(student: HuggingFaceStudent, pictures: list[Image.Image]) -> None:

@@ -45,7 +45,7 @@ def plain_scores(
     for image, prompt, choices in zip(images, PROMPTS, CHOICES, strict=True):
         row = []
         for letter, choice in zip("ABCD", choices, strict=False):
-            prefix = prompt_with_answer_start(student.processor, prompt)
+            prefix = prompt_with_answer_start(student.processor, prompt)[1]
             text = prefix + form.format(letter=letter, choice=choice)
             inputs = encode_prompts(student.processor, [text], [image])
             start = encode_prompts(student.processor, [prefix], [image])["input_ids"].shape[1]
@@ -119,7 +119,7 @@ def test_generate_equals_the_models_own_greedy_search(folder: Path, pictures: li
     expected = []
     for image, prompt in zip(pictures, PROMPTS, strict=True):
         inputs = encode_prompts(
-            student.processor, [prompt_with_answer_start(student.processor, prompt)], [image]
+            student.processor, [prompt_with_answer_start(student.processor, prompt)[1]], [image]
         )
         ids = student.model.generate(**inputs, max_new_tokens=6, do_sample=False)[
             :, inputs["input_ids"].shape[1] :
@@ -173,7 +173,7 @@ def test_chat_text_is_the_templates_text(folder: Path) -> None:
     assert full == "USER: <image>\nWhat?\n(A) dog ASSISTANT: The answer is (A) dog.</s>"
     assert chat_text(processor, "What?") == ("USER: <image>\nWhat? ASSISTANT:",) * 2
     assert (
-        full.startswith(prompt_with_answer_start(processor, "What?\n(A) dog"))
+        full.startswith(prompt_with_answer_start(processor, "What?\n(A) dog")[1])
         and ANSWER_START == "The answer is"
     )
     processor.chat_template = processor.tokenizer.chat_template = None

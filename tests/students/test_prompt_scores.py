@@ -257,7 +257,7 @@ def test_scores_are_those_of_the_same_model_loaded_here(
         user, begun = body["messages"]
         text, image = user["content"]
         data = base64.b64decode(image["image_url"]["url"].partition(",")[2])
-        prefix = prompt_with_answer_start(local.processor, text["text"])
+        prefix = prompt_with_answer_start(local.processor, text["text"])[1]
         whole = prefix + begun["content"].removeprefix("The answer is")
         inputs = encode_prompts(local.processor, [whole], [Image.open(io.BytesIO(data))])
         with torch.no_grad():
