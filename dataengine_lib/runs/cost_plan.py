@@ -34,12 +34,22 @@ from dataengine_lib.runs.checks.priced_requests import PricedRequests
 from dataengine_lib.runs.checks.query_shares import expected_queries, latest_weights
 from dataengine_lib.runs.checks.questions import AskedQuestions, asked_or_finding, planned_questions
 from dataengine_lib.runs.checks.spare_costs import spare_costs
-from dataengine_lib.runs.checks.student_costs import LETTER_TOKENS, REPLY_IS_LETTER, student_notes
+from dataengine_lib.runs.checks.student_costs import (
+    LETTER_TOKENS,
+    REPLY_IS_LETTER,
+    student_costs,
+    student_notes,
+)
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.planning.placeholders import trains_on_new_data
 from dataengine_lib.runs.workflow import NO_NEW_DATA, Planned, first_configs, plan
 from dataengine_lib.teachers.query_costs import REPLY_TOKENS, TypeCost
 
+_BUDGETS = [
+    ("evaluate", "budget_usd"),
+    ("evaluate", "judge_budget_usd"),
+    *((name, "budget_usd") for name in ("construct_queries", "generate_qa", "post_process")),
+]
 _CLASSIFIED_TOKENS = 8  # of a question's number and type in a reply of step 0
 _CHARACTERS_PER_TOKEN = 3  # of a question's text: an upper estimate, English has about 4
 _SAMPLE = 50  # images and questions that are rendered to learn how long prompts are
@@ -103,17 +113,17 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
     run.notes += [part.line for part in spares]
     run.notes += [*cause_notes(planned, asked, run.rounds), *judge_notes(planned, asked)]
     run.notes += [part.line for part in readers]
+    run.notes += student_notes(planned)
     if readers and run.curation.budget_usd is not None:
         run.notes.append(
             f"post_process.budget_usd stops the readers of each round at {run.curation.budget_usd:g} US dollars"
         )
     more = [*spares, *cause_costs(planned, asked, run.rounds), *judge_costs(planned, asked), *readers]
+    more += student_costs(planned)
     if more:
         run.notes.append(
             f"all of these with step 3's table: {sum_line([_table_part(run, total), *more], cost_limits(planned))}"
         )
-    if run.evaluate.student.startswith("api:"):
-        run.notes += student_notes(run.evaluate)
     if run.classify is not None:
         run.notes.append(_classify_note(run.classify))
     run.notes.append(
@@ -138,26 +148,25 @@ def plan_lines(experiment: Experiment, out: Path, gain: float = 0.05) -> list[st
 def planned_costs(planned: list[Planned], rounds: int) -> tuple[CostPart | None, list[CostPart]]:
     """Of a whole run of `rounds`: step 3's queries (None in a run without new data), and what else models are asked."""
     asked = asked_or_finding(planned)
-    judge = list(judge_costs(planned, asked))
+    evaluations = [*judge_costs(planned, asked), *student_costs(planned)]
     if "generate_qa" not in first_configs(planned):
-        return None, judge
+        return None, evaluations
     run = _PlannedRun.of(planned, rounds, asked)
     images = _sample_images(run)
     costs = _teacher_costs(run, images, read_prices(run.teacher.prices).of(run.teacher.teacher))
-    more = [*spare_costs(run.queries, costs[:-1], rounds), *cause_costs(planned, asked, rounds), *judge]
+    more = [*spare_costs(run.queries, costs[:-1], rounds), *cause_costs(planned, asked, rounds), *evaluations]
     return _table_part(run, costs[-1]), [*more, *_reader_costs(run, images, costs[-1])]
 
 
 def cost_limits(planned: list[Planned]) -> dict[str, Limit]:
-    """The budgets of a run's steps by name: of steps 2 to 4, and the judge's of step 1."""
+    """The budgets of a run's steps by their names, as `CostPart.limited_by`: of steps 1 to 4."""
     times = Counter(item.step.name for item in planned)
     configs = first_configs(planned)
-    budgets = {
-        name: getattr(configs[name], "judge_budget_usd" if name == "evaluate" else "budget_usd")
-        for name in ("evaluate", "construct_queries", "generate_qa", "post_process")
+    return {
+        f"{name}.{budget}": Limit(getattr(configs[name], budget), times[name])
+        for name, budget in _BUDGETS
         if name in configs
     }
-    return {name: Limit(budget, times[name]) for name, budget in budgets.items()}
 
 
 def _table_part(run: _PlannedRun, total: TypeCost) -> CostPart:
@@ -181,9 +190,7 @@ def _answerable_note(found: AnswerableQueries) -> str:
 def _notes_without_new_data(planned: list[Planned], asked: AskedQuestions | Finding | None) -> list[str]:
     """What a run costs that asks no teacher for training data."""
     configs, notes = first_configs(planned), [NO_NEW_DATA]
-    if configs["evaluate"].student.startswith("api:"):
-        notes += student_notes(configs["evaluate"])
-    notes += judge_notes(planned, asked)
+    notes += [*student_notes(planned), *judge_notes(planned, asked)]
     if "classify_questions" in configs:
         notes.append(_classify_note(configs["classify_questions"]))
     return notes

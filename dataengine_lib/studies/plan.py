@@ -62,7 +62,7 @@ def _cost_lines(
     asked: Counter[tuple[str, str]],
     new: Counter[tuple[str, str]],
 ) -> Iterator[str]:
-    """The teacher's requests and price by arm, then at most those of spares, causes, judge and readers over all arms.
+    """The teacher's requests and price by arm, then at most those of all else that models are asked.
 
     What an earlier arm has asked already counts there.
     """
@@ -79,8 +79,8 @@ def _cost_lines(
         share = {step: new[arm, step] / number for step, number in a_run.items()}
         more += [_of_arm(arm, part, share[part.step]) for part in others if share[part.step]]
         limits |= {
-            f"{arm} {step}": replace(limit, times=new[arm, step])
-            for step, limit in cost_limits(planned).items()
+            f"{arm} {budget}": replace(limit, times=new[arm, budget.partition(".")[0]])
+            for budget, limit in cost_limits(planned).items()
         }
         if not queries or not share[_TEACHER]:
             yield f"{arm:{width}}  {0:8,}  {0:10.2f}"

@@ -115,6 +115,11 @@ def test_plan_counts_the_schema_of_answers_at_most(tmp_path: Path) -> None:
         assert most == number * (most_tokens(prompt) + SCHEMA_TOKENS) > 0
     limit = "note: evaluate.budget_usd stops the student in each evaluation at 7 US dollars, and it may cost "
     assert limit in text
+    # before the first round, and after each of the two
+    whole = r"note: student, in 3 evaluations: at most 6 requests, [\d,.]+ US dollars, or 21.00 with .* within the budgets"
+    assert re.search(whole, text)
+    (line,) = (line for line in text.splitlines() if "all of these with step 3's table" in line)
+    assert line.endswith(" within the budgets")
     # a reply of one token is ranked, the direct answer is written
     experiment.sections["evaluate"]["rank"] = "letter"
     text = "\n".join(plan_lines(experiment, tmp_path / "out"))

@@ -12,7 +12,8 @@ class CostPart:
     """What step `step` asks models for over all rounds, at most; `line` says it in a plan.
 
     US dollars are expected, and at most with replies of max_output_tokens; None where the price is not known, as is
-    `requests` where they cannot be counted yet. `asks`: who is asked, or what for.
+    `requests` where they cannot be counted yet. `asks`: who is asked, or what for. `budget` is the step's parameter that
+    limits it.
     """
 
     step: str
@@ -21,11 +22,19 @@ class CostPart:
     requests: int | None = None
     usd: float | None = None
     most_usd: float | None = None
+    budget: str = "budget_usd"
 
     @classmethod
-    def of(cls, step: str, asks: str, requests: PricedRequests, line: str) -> "CostPart":
+    def of(
+        cls, step: str, asks: str, requests: PricedRequests, line: str, budget: str = "budget_usd"
+    ) -> "CostPart":
         """From requests to one model."""
-        return cls(step, asks, line, requests.number, requests.usd, requests.most_usd)
+        return cls(step, asks, line, requests.number, requests.usd, requests.most_usd, budget)
+
+    @property
+    def limited_by(self) -> str:
+        """The name of its budget: `generate_qa.budget_usd`."""
+        return f"{self.step}.{self.budget}"
 
     def times(self, share: float) -> "CostPart":
         """As much as `share` of it; without its line, except where that says why nothing is counted."""
@@ -34,7 +43,7 @@ class CostPart:
         )
         if number is None:
             return self
-        return CostPart(self.step, self.asks, "", round(number), usd, most)
+        return CostPart(self.step, self.asks, "", round(number), usd, most, self.budget)
 
 
 @dataclass(frozen=True)
@@ -48,8 +57,8 @@ class Limit:
 def sum_line(parts: Sequence[CostPart], limits: Mapping[str, Limit]) -> str:
     """All `parts` together: `at most 2,880 requests, 12.34 US dollars, or 45.67 with replies of max_output_tokens`.
 
-    `limits` are those of steps by name: no step costs more than its budget. Parts that cannot be counted or have no price
-    are named.
+    `limits` are by the names of the budgets: nothing costs more than its budget. Parts that cannot be counted or have no
+    price are named.
     """
     known = [part for part in parts if part.requests is not None]
     priced = [part for part in known if part.usd is not None]
@@ -66,13 +75,13 @@ def sum_line(parts: Sequence[CostPart], limits: Mapping[str, Limit]) -> str:
 
 
 def _within(parts: Sequence[CostPart], limits: Mapping[str, Limit], bound: str) -> float:
-    return math.fsum(_of_steps(parts, limits, bound))
+    return math.fsum(_by_budget(parts, limits, bound))
 
 
-def _of_steps(parts: Sequence[CostPart], limits: Mapping[str, Limit], bound: str) -> Iterator[float]:
-    for step in dict.fromkeys(part.step for part in parts):
-        whole = math.fsum(getattr(part, bound) or 0.0 for part in parts if part.step == step)
-        limit = limits.get(step)
+def _by_budget(parts: Sequence[CostPart], limits: Mapping[str, Limit], bound: str) -> Iterator[float]:
+    for budget in dict.fromkeys(part.limited_by for part in parts):
+        whole = math.fsum(getattr(part, bound) or 0.0 for part in parts if part.limited_by == budget)
+        limit = limits.get(budget)
         yield (
             whole if limit is None or limit.budget_usd is None else min(whole, limit.budget_usd * limit.times)
         )

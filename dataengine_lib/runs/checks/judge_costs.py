@@ -13,6 +13,7 @@ from dataengine_lib.runs.checks.priced_requests import PricedRequests
 from dataengine_lib.runs.checks.questions import AskedQuestions
 from dataengine_lib.runs.workflow import Planned, first_configs
 
+_BUDGET = "judge_budget_usd"
 _VERDICT_TOKENS = 40  # of a short sentence and a verdict in JSON
 
 
@@ -40,6 +41,7 @@ def judge_costs(planned: Sequence[Planned], asked: AskedQuestions | Finding | No
             "evaluate",
             "judge",
             f"judge is not counted: the file of questions whose answers {config.judge} grades does not exist yet",
+            budget=_BUDGET,
         )
         return
     evaluations = sum(item.step.name == "evaluate" for item in planned)
@@ -55,7 +57,7 @@ def judge_costs(planned: Sequence[Planned], asked: AskedQuestions | Finding | No
         most_schema_tokens(VERDICT_SCHEMA),
     )
     line = f"judge: at most {requests.text(f' in {evaluations:,} evaluations')}"
-    yield CostPart.of("evaluate", "judge", requests, line)
+    yield CostPart.of("evaluate", "judge", requests, line, _BUDGET)
 
 
 def _prompt(question: Question) -> str:

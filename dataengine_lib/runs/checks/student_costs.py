@@ -8,8 +8,10 @@ from dataengine_lib.chat.prices import estimate_tokens, most_tokens, read_prices
 from dataengine_lib.core.records import OPEN, Question, question_prompt, shows_options
 from dataengine_lib.evaluation.questioner import RankRule, Robust
 from dataengine_lib.questions.reader import read_question_file
+from dataengine_lib.runs.checks.cost_parts import CostPart, Limit, sum_line
 from dataengine_lib.runs.checks.priced_requests import PricedRequests
 from dataengine_lib.runs.checks.questions import planned_questions
+from dataengine_lib.runs.workflow import Planned, first_configs
 
 LETTER_TOKENS = 10  # of a reply that is one letter in JSON
 REPLY_IS_LETTER = " if each reply is a letter"
@@ -18,10 +20,26 @@ _ORDERS_RANKED = (
 )
 
 
-def student_notes(config: Any) -> Iterator[str]:
-    """What a student behind a server is asked in one evaluation, and where its budget stops it."""
+def student_costs(planned: Sequence[Planned]) -> Iterator[CostPart]:
+    """What a student behind a server is asked over all evaluations; nothing for another one."""
+    config: Any = first_configs(planned)["evaluate"]
+    if not config.student.startswith("api:"):
+        return
     if not config.questions.is_file():
-        yield f"evaluate is not counted: the file of questions for {config.student} does not exist yet"
+        line = f"evaluate is not counted: the file of questions for {config.student} does not exist yet"
+        yield CostPart("evaluate", "student", line)
+        return
+    evaluations = sum(item.step.name == "evaluate" for item in planned)
+    for _, requests in _requests(config):
+        yield CostPart.of("evaluate", "student", requests, "").times(evaluations)
+
+
+def student_notes(planned: Sequence[Planned]) -> Iterator[str]:
+    """What a student behind a server is asked in one evaluation and in all, and where its budget stops it."""
+    config: Any = first_configs(planned)["evaluate"]
+    parts = list(student_costs(planned))
+    yield from (part.line for part in parts if part.requests is None)
+    if not any(part.requests is not None for part in parts):
         return
     most: list[float | None] = []
     for label, requests in _requests(config):
@@ -33,6 +51,9 @@ def student_notes(config: Any) -> Iterator[str]:
         if sum(known) > config.budget_usd:
             line += f", and it may cost {sum(known):,.2f} at most: without answers to all questions there are no figures"
         yield line
+    evaluations = sum(item.step.name == "evaluate" for item in planned)
+    limits = {parts[0].limited_by: Limit(config.budget_usd, evaluations)}
+    yield f"student, in {evaluations:,} evaluations: {sum_line(parts, limits)}"
 
 
 def _requests(config: Any) -> Iterator[tuple[str, PricedRequests]]:
