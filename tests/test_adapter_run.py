@@ -8,6 +8,7 @@ from small_loop import execute_here, write_loop
 from dataengine_lib.core.files import read_json
 from dataengine_lib.evaluation.metrics import Metrics
 from dataengine_lib.runs import run
+from dataengine_lib.runs.execution import run_steps
 from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.workflow import STEPS
 
@@ -17,7 +18,7 @@ SETTINGS = ["evaluate.direct_answers=false", "fine_tune.learning_rate=0.01", "fi
 def test_kept_adapters_give_the_metrics_of_merged_ones_in_each_round(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "execute", execute_here)
+    monkeypatch.setattr(run_steps, "execute", execute_here)
     file = write_loop(tmp_path, teacher="playground")
     found = {}
     for keep in (False, True):

@@ -17,6 +17,7 @@ from dataengine_lib.evaluation.rounds.figures import Figures
 from dataengine_lib.playground.sets import write_playground
 from dataengine_lib.runs import run
 from dataengine_lib.runs.execute_notebook import Executed
+from dataengine_lib.runs.execution import run_steps
 from dataengine_lib.runs.opened.opened_run import load_run
 from dataengine_lib.runs.parameters import read_experiment
 from dataengine_lib.runs.workflow import STEPS, Planned
@@ -27,7 +28,7 @@ MODELS = PROJECT_ROOT / "data_demo" / "models"
 def execute_untrained(
     notebook: Path, output: Path, parameters: dict[str, Any], function: str, run_folder: Path, *_: Any
 ) -> Executed:
-    """In place of `runs.run.execute`: calls the step without a kernel; the checkpoint of step 5 is its student."""
+    """In place of `run_steps.execute`: calls the step without a kernel; the checkpoint of step 5 is its student."""
     output.parent.mkdir(parents=True, exist_ok=True)
     step = next(one for one in STEPS if one.name == function)
     config: Any = step.config.read(parameters, function)
@@ -44,8 +45,8 @@ def write_empty_page(item: Planned) -> None:
 
 
 def test_a_run_with_probes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "execute", execute_untrained)
-    monkeypatch.setattr(run, "render_step", write_empty_page)
+    monkeypatch.setattr(run_steps, "execute", execute_untrained)
+    monkeypatch.setattr(run_steps, "render_step", write_empty_page)
     sizes = {"base": 1, "pool": 12, "diagnose": 1, "holdout": 1}
     pool = write_playground(tmp_path / "cache", 0, sizes) / "pool"
     # a panel about most images of the pool itself: queries are left with the others

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from dataengine_lib.runs.execution.step_page import render_step
 from dataengine_lib.runs.reuse.dropped import drop_checkpoints
-from dataengine_lib.runs.run import render_step
 from dataengine_lib.runs.summary import write_pages
 from dataengine_lib.runs.workflow import Planned
 

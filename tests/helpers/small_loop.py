@@ -68,7 +68,7 @@ def is_running(run_json: Path, label: str) -> bool:
 def execute_here(
     notebook: Path, output: Path, parameters: dict[str, Any], function: str, run: Path, *_: Any
 ) -> Executed:
-    """In place of `runs.run.execute`: calls the step without a kernel, so that its notebook shows nothing."""
+    """In place of `run_steps.execute`: calls the step without a kernel, so that its notebook shows nothing."""
     output.parent.mkdir(parents=True, exist_ok=True)
     step = next(one for one in STEPS if one.name == function)
     getattr(importlib.import_module(step.config.__module__), function)(step.config.read(parameters, function))

@@ -11,8 +11,9 @@ from experiments import demo_experiment
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.core.step_config import StepConfig
 from dataengine_lib.errors import ParameterError
-from dataengine_lib.runs import run, workflow
+from dataengine_lib.runs import workflow
 from dataengine_lib.runs.execute_notebook import Executed
+from dataengine_lib.runs.execution import run_steps
 from dataengine_lib.runs.precheck import check_run, selected_range
 from dataengine_lib.runs.state import RunState
 from dataengine_lib.runs.summary import summary_lines
@@ -70,7 +71,7 @@ def without_kernel(
 def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(workflow, "STEPS", STEPS)
     monkeypatch.setattr(fake_loop, "STEPS", STEPS)
-    monkeypatch.setattr(run, "execute", without_kernel)
+    monkeypatch.setattr(run_steps, "execute", without_kernel)
     (tmp_path / "notebooks").mkdir()
     for step in STEPS:
         source = "\n".join(f"{name} = ''" for name in step.config.model_fields)
