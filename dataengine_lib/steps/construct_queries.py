@@ -7,41 +7,31 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from dataengine_lib.core.bad_rows import BadRows
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import ImageId, Query
-from dataengine_lib.evaluation.weights import read_weights
 from dataengine_lib.images.pool import ImagePool, NamedBox
 from dataengine_lib.queries.answer_kinds import with_one_kind
-from dataengine_lib.queries.bad_cases import BadCase, read_bad_cases
 from dataengine_lib.queries.causes.causes_file import CAUSES_FILE, FoundCauses, TypeCauses
 from dataengine_lib.queries.causes.find_causes import CauseSettings
 from dataengine_lib.queries.copy_check import CopyCheck
-from dataengine_lib.queries.coverage import Coverage, coverage_warnings, covered_cases
-from dataengine_lib.queries.examples.decisions import DecidedCases, apply_example_decisions
 from dataengine_lib.queries.examples.example_choice import ExampleChoice
 from dataengine_lib.queries.examples.shown_cases import ShownCases, anchors_needed, cases_shown
 from dataengine_lib.queries.image_search import ImageSearch
 from dataengine_lib.queries.pool_parameters import PoolParameters
-from dataengine_lib.queries.preview import MAX_PREVIEWS, Preview, make_previews, with_other_queries
-from dataengine_lib.queries.prompt import QueryPrompt, load_template
-from dataengine_lib.queries.query_pool import QueryPool
+from dataengine_lib.queries.preview import Preview, make_previews, with_other_queries
 from dataengine_lib.queries.query_writer import QueryWriter
 from dataengine_lib.queries.sampling import draw_drafts, order_in_blocks
 from dataengine_lib.queries.spares import SPARE_FILE, count_spares, draw_spares, spare_warnings, write_spares
 from dataengine_lib.queries.type_shares import TypeShare, type_shares
 from dataengine_lib.queries.warnings import check_any_case, check_any_query, query_warnings
-from dataengine_lib.questions.categories import CategorySet, known_type, read_categories
 from dataengine_lib.resources import CATEGORY_SETS, QUERY_PROMPTS
-from dataengine_lib.steps.query_causes import find_causes
+from dataengine_lib.steps.parts.query_causes import find_causes
+from dataengine_lib.steps.parts.query_inputs import QueryInputs, read_query_inputs
 from dataengine_lib.teachers.causes.settings import CauseParameters
-from dataengine_lib.teachers.coverage.coverage import CoveredTeacher, teacher_coverage
+from dataengine_lib.teachers.coverage.coverage import CoveredTeacher
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_WANTED = "bad_case_aokvqa_classified.json of evaluate"
-_MOST_SHOWN = 20  # bad cases that cannot be used and are kept for the warning
 
 
 class ConstructQueriesConfig(PoolParameters, CauseParameters):
@@ -152,7 +142,17 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     that neither the categories nor the bad cases have, and DataEngineError when too many images of the evaluation
     questions are not found (`max_bad_share`).
     """
-    inputs = _read_inputs(config)
+    inputs = read_query_inputs(
+        config,
+        config.input,
+        weight=config.weight,
+        targets=config.targets,
+        served_by=config.served_by,
+        example_decisions=config.example_decisions,
+        template=config.template,
+        categories=config.categories,
+        preview_type=config.preview_type,
+    )
     # one generator for all draws: types and examples first, images after them
     rng = Random(config.seed)
     case_counts = {name: len(inputs.cases.get(name, [])) for name in inputs.types}
@@ -189,7 +189,7 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         inputs.pool,
         # nothing is asked about their images, even where they are no examples
         [*(case for cases in inputs.cases.values() for case in cases), *inputs.not_asked_about],
-        [*needed, *inputs.preview_cases, *compared, *_possible_anchors(inputs, config.examples)],
+        [*needed, *inputs.preview_cases, *compared, *inputs.possible_anchors(config.examples)],
         inputs.warnings.append,
     )
     causes = _causes(config, inputs, search)
@@ -283,82 +283,7 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
     )
 
 
-@dataclass(frozen=True)
-class _Inputs:
-    """What the step reads; `types` are those of the categories, then further ones of the bad cases.
-
-    `preview_cases` are the bad cases of `preview_type` that the preview may show although no draft uses them, and
-    `uncovered` those by type that `coverage` leaves out.
-    """
-
-    types: list[str]
-    decided: DecidedCases
-    weights: dict[str, float]
-    targets: dict[str, int]
-    preview_type: str
-    preview_cases: list[BadCase]
-    categories: CategorySet
-    template: QueryPrompt
-    pool: QueryPool
-    coverage: Coverage | None
-    uncovered: dict[str, list[BadCase]]
-    warnings: list[str]
-
-    @property
-    def not_asked_about(self) -> list[BadCase]:
-        """The bad cases that no prompt may show; their images are left out as those of the others are."""
-        return [*self.decided.never, *(case for cases in self.uncovered.values() for case in cases)]
-
-    @property
-    def cases(self) -> dict[str, list[BadCase]]:
-        """The bad cases by type that prompts may show."""
-        return self.decided.cases
-
-
-def _possible_anchors(inputs: _Inputs, examples: int) -> list[BadCase]:
-    """The bad cases that may take the place of an anchor: of prompts with one example, those that a person chose."""
-    return [
-        inputs.cases[kind][place]
-        for kind, places in inputs.decided.used.items()
-        for place in places
-        if examples == 1
-    ]
-
-
-def _read_inputs(config: ConstructQueriesConfig) -> _Inputs:
-    bad = BadRows(config.input, config.max_bad_share, wanted=_WANTED, keep=_MOST_SHOWN)
-    decided = apply_example_decisions(read_bad_cases(config.input, bad), config.example_decisions)
-    warnings = [*bad.warnings(), *decided.warnings]
-    categories = read_categories(config.categories)
-    types = list(dict.fromkeys([*categories.names, *decided.cases]))
-    targets = {known_type(name, types, "targets"): number for name, number in config.targets.items()}
-    preview_type = known_type(config.preview_type, types, "preview_type") if config.preview_type else ""
-    weights = read_weights(config.weight, types, warnings.append)
-    template = load_template(config.template)
-    pool = config.query_pool(warnings.append)
-    coverage = teacher_coverage(config.served_by, pool.images)
-    decided, uncovered = covered_cases(decided, coverage, config.input)
-    cases = decided.cases
-    warnings += coverage_warnings(coverage, cases, uncovered)
-    for form in {case.form for of_type in cases.values() for case in of_type}:
-        template.form(form)  # before the pool's images are embedded, which may take hours
-    return _Inputs(
-        types=types,
-        decided=decided,
-        weights=weights,
-        targets=targets,
-        preview_type=preview_type,
-        preview_cases=cases.get(preview_type, [])[:MAX_PREVIEWS],
-        categories=categories,
-        template=template,
-        pool=pool,
-        coverage=coverage,
-        uncovered=uncovered,
-        warnings=warnings,
-    )
-
-
-def _causes(config: ConstructQueriesConfig, inputs: _Inputs, search: ImageSearch) -> FoundCauses | None:
+def _causes(config: ConstructQueriesConfig, inputs: QueryInputs, search: ImageSearch) -> FoundCauses | None:
     if config.causes == "none":
         return None
     settings = CauseSettings(config.max_causes, config.min_cause_cases, config.seed, config.round)

@@ -15,7 +15,6 @@ from dataengine_lib.core.step_config import StepConfig, changed_parameters
 from dataengine_lib.core.torch_loading import Dtype
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.answers import answer_records
-from dataengine_lib.evaluation.bad_cases import BadCases, collect_bad_cases
 from dataengine_lib.evaluation.holdout_guard import check_holdout_not_shown
 from dataengine_lib.evaluation.judge.agreement import judge_agreement
 from dataengine_lib.evaluation.judge.judge import AnswerJudge
@@ -26,19 +25,19 @@ from dataengine_lib.evaluation.probes.panel import read_panel
 from dataengine_lib.evaluation.progress.history import EarlierRounds
 from dataengine_lib.evaluation.progress.learning_progress import (
     TypeProgress,
-    learning_progress,
-    progress_weights,
 )
 from dataengine_lib.evaluation.questioner import AskOptions, RankRule, Robust
 from dataengine_lib.evaluation.student_answers import PROGRESS_FILE, StudentSettings, StudentSource
 from dataengine_lib.evaluation.tasks import TaskSelection, select_tasks
 from dataengine_lib.evaluation.warnings import check_readable, evaluation_warnings, order_warnings
-from dataengine_lib.evaluation.weights import WeightRule, type_weights
+from dataengine_lib.evaluation.weights import WeightRule
 from dataengine_lib.questions.categories import read_categories
 from dataengine_lib.questions.question_sets import Panel
 from dataengine_lib.questions.reader import QuestionRows, read_question_file
-from dataengine_lib.questions.splits import DIAGNOSE, HOLDOUT
+from dataengine_lib.questions.splits import HOLDOUT
 from dataengine_lib.resources import CATEGORY_SETS
+from dataengine_lib.steps.parts.diagnosis import diagnose
+from dataengine_lib.students.on_vllm.parameters import vllm_fault
 from dataengine_lib.teachers.spec import check_spec
 from dataengine_lib.training.external.checkpoint import ANSWERS, holds_answers
 
@@ -142,8 +141,8 @@ class EvaluateConfig(StepConfig):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.student.startswith("vllm:"):
-            self._check_vllm()
+        if fault := vllm_fault(self.student, self.rank, self.workers, self.device):
+            raise ValueError(fault)
         asked = changed_parameters(self, ("rank", "robust", "blind", "contamination", "panel"))
         if self.student.startswith("recorded:") and asked:
             raise ValueError(
@@ -160,17 +159,6 @@ class EvaluateConfig(StepConfig):
         if isinstance(self.workers, int) and self.workers < 1:
             raise ValueError("workers must be 1 or more, or ray")
         return self
-
-    def _check_vllm(self) -> None:
-        if not self.student.removeprefix("vllm:"):
-            raise ValueError("vllm: names no model; give vllm:NAME, a model folder or hub name behind it")
-        if self.rank == "text":
-            raise ValueError("vllm: losses of whole options are not read; set rank to letter or generate")
-        if self.workers != 1 or self.device not in ("auto", "device_map"):
-            raise ValueError(
-                "vllm: runs in this process on the GPUs that CUDA_VISIBLE_DEVICES shows; leave workers out, and device "
-                "at auto, or at device_map for all of them"
-            )
 
 
 @dataclass
@@ -268,16 +256,10 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     metrics.ranked = ranked or msgspec.UNSET
     metrics.blind, metrics.panel = probes.blind or msgspec.UNSET, probes.panel or msgspec.UNSET
     metrics.contamination = probes.contamination or msgspec.UNSET
-    # bad cases and weights come from the diagnose split only: the holdout split is never used to improve
-    cases, weights, progress = BadCases({}, {}), dict[str, float](), dict[str, TypeProgress]()
-    if DIAGNOSE in metrics.splits:
-        diagnose = [answer for answer in answers if answer.split == DIAGNOSE]
-        types = metrics.splits[DIAGNOSE].per_type
-        cases = collect_bad_cases(diagnose, types, config.near_duplicate, config.seed)
-        weights = type_weights(metrics.counts(), config.weight_rule)
-        progress = learning_progress(earlier.histories(diagnose, config.questions))
-        if config.weight_rule == "progress":
-            weights = progress_weights(weights, progress)
+    diagnosis = diagnose(
+        answers, metrics, config.weight_rule, config.near_duplicate, config.seed, earlier, config.questions
+    )
+    cases, weights = diagnosis.cases, diagnosis.weights
     verdicts = judge.verdicts(scored) if judge else []
     if judge and verdicts:
         metrics.judge = judge_agreement(verdicts, config.judge, judge.usage())
@@ -286,7 +268,9 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
     if verdicts:
         paths["judge.json"] = write_json(config.output_dir / "judge.json", verdicts)
     if config.weight_rule == "progress" and weights:
-        paths["learning_progress.json"] = write_json(config.output_dir / "learning_progress.json", progress)
+        paths["learning_progress.json"] = write_json(
+            config.output_dir / "learning_progress.json", diagnosis.progress
+        )
     # only now: until all files are written, a killed run continues from it
     (config.output_dir / PROGRESS_FILE).unlink(missing_ok=True)
     warnings = (
@@ -303,19 +287,14 @@ def evaluate(config: EvaluateConfig, student: "Student | None" = None) -> Evalua
         skipped.rows,
         paths,
         warnings,
-        progress,
+        diagnosis.progress,
     )
 
 
 def _judge(config: EvaluateConfig) -> AnswerJudge | None:
     if not config.judge:
         return None
-    settings = ChatSettings(
-        base_url=config.judge_base_url,
-        concurrency=config.concurrency,
-        max_output_tokens=config.max_output_tokens,
-        timeout_s=config.timeout_s,
-    )
+    settings = _chat_settings(config, config.judge_base_url)
     ledger = config.output_dir / "judge_ledger.jsonl"
     return AnswerJudge(config.judge, settings, ledger, config.judge_budget_usd, config.prices)
 
@@ -354,14 +333,18 @@ def _student_settings(config: EvaluateConfig) -> StudentSettings:
         device=config.device,
         dtype=config.dtype,
         workers=config.workers,
-        chat=ChatSettings(
-            base_url=config.base_url,
-            concurrency=config.concurrency,
-            max_output_tokens=config.max_output_tokens,
-            timeout_s=config.timeout_s,
-        ),
+        chat=_chat_settings(config, config.base_url),
         max_side=config.max_side,
         budget_usd=config.budget_usd,
         prices=config.prices,
         max_bad_share=config.max_bad_share,
+    )
+
+
+def _chat_settings(config: EvaluateConfig, base_url: str | None) -> ChatSettings:
+    return ChatSettings(
+        base_url=base_url,
+        concurrency=config.concurrency,
+        max_output_tokens=config.max_output_tokens,
+        timeout_s=config.timeout_s,
     )

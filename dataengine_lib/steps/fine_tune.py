@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,14 +20,12 @@ from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.evaluation.recorded.formats import read_prediction_file
 from dataengine_lib.exports.minigpt4.loader import LOADER_FORMATS
 from dataengine_lib.exports.training_rows import trainer_row_fault, write_training_rows
-from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.question_sets import Panel
 from dataengine_lib.training.base_data import base_files
 from dataengine_lib.training.checkpoint_folder import replaced_when_complete, unfinished_folder
 from dataengine_lib.training.data_sets import (
     DataSet,
     TrainingFiles,
-    base_parts,
     check_any_row,
     read_data_sets,
 )
@@ -40,9 +38,8 @@ from dataengine_lib.training.launch.machines import was_made_of, write_inputs
 from dataengine_lib.training.launch.world import World
 from dataengine_lib.training.log import TrainLog, TrainTime
 from dataengine_lib.training.loggers import check_loggers
-from dataengine_lib.training.mix.replay import Replay, measured_share
 from dataengine_lib.training.mix.settings import MixParameters
-from dataengine_lib.training.mixing import MixSettings, usual_base_share
+from dataengine_lib.training.mixing import MixSettings
 from dataengine_lib.training.parts.settings import Seed, TrainableSettings
 from dataengine_lib.training.texts import TextFormat
 from dataengine_lib.training.trainer.settings import TrainerSettings
@@ -229,7 +226,11 @@ def train_in_this_process(
         sets = _read_sets(config, held_out)
         check_any_row({one.name: one.rows for one in sets}, sets, config.image_root)
         left_out: list[str] = []
-        replay = _replay(config, sets, left_out.append) if config.measures else None
+        replay = None
+        if config.measures:
+            from dataengine_lib.steps.parts.replay import measured_replay
+
+            replay = measured_replay(config, config.max_bad_share, sets, left_out.append)
         mix = config.mix(replay)
         if config.trainer == "command":
             done = _train_by_command(config, sets, mix, folder)
@@ -336,26 +337,3 @@ def _train_by_command(
         check_answers=read_prediction_file,
     )
     return train_by_command(config, training, sets, folder)
-
-
-def _replay(config: FineTuneConfig, sets: list[DataSet], warn: Callable[[str], object]) -> Replay:
-    """The share of base rows and the types drawn more often, by what was forgotten since the first round."""
-    from dataengine_lib.evaluation.progress.forgetting import Forgetting
-    from dataengine_lib.evaluation.progress.panel_forgetting import PanelForgetting
-
-    forgetting = Forgetting.read(config.evaluations, config.max_bad_share, warn)
-    panel = PanelForgetting.read(config.panels, config.max_bad_share, warn)
-    changes, of_panel = forgetting.known_changes(), panel.changes() if panel else []
-    start = usual_base_share([len(one.rows) for one in sets if not one.is_base], base_parts(sets))
-    fallen: list[str] = []
-    if config.replay_types == "fallen":
-        fallen = list(dict.fromkeys([*forgetting.fallen_types(), *(panel.fallen_types() if panel else [])]))
-    there = {type_name(row.question.question_type) for one in sets if one.is_base for row in one.rows}
-    return Replay(
-        share=measured_share(start, changes, of_panel) if config.base_share == "measured" else None,
-        square_root_share=round(start, 4),
-        changes=changes,
-        fallen=fallen,
-        panel=of_panel or msgspec.UNSET,
-        without_rows=[kind for kind in fallen if type_name(kind) not in there] or msgspec.UNSET,
-    )
