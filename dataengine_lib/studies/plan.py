@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dataengine_lib.runs.checks.cost_parts import CostPart, Limit, sum_line
 from dataengine_lib.runs.cost_plan import cost_limits, planned_costs
+from dataengine_lib.runs.costs.cost_parts import CostPart, Limit, sum_line
 from dataengine_lib.runs.workflow import Planned
 from dataengine_lib.studies.grid import step_keys
 from dataengine_lib.studies.read_study import Study

@@ -8,9 +8,9 @@ from dataengine_lib.chat.prices import estimate_tokens, most_tokens, read_prices
 from dataengine_lib.core.records import OPEN, Question, question_prompt, shows_options
 from dataengine_lib.evaluation.questioner import RankRule, Robust
 from dataengine_lib.questions.reader import read_question_file
-from dataengine_lib.runs.checks.cost_parts import CostPart, Limit, sum_line
-from dataengine_lib.runs.checks.priced_requests import PricedRequests
 from dataengine_lib.runs.checks.questions import planned_questions
+from dataengine_lib.runs.costs.cost_parts import CostPart, Limit, sum_line
+from dataengine_lib.runs.costs.priced_requests import PricedRequests
 from dataengine_lib.runs.workflow import Planned, first_configs
 
 LETTER_TOKENS = 10  # of a reply that is one letter in JSON

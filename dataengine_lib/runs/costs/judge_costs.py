@@ -7,10 +7,10 @@ from dataengine_lib.chat.budget import most_schema_tokens
 from dataengine_lib.chat.prices import read_prices
 from dataengine_lib.core.records import OPEN, Answer, Question, most_accepted
 from dataengine_lib.evaluation.judge.verdicts import VERDICT_SCHEMA, judge_prompt
-from dataengine_lib.runs.checks.cost_parts import CostPart
 from dataengine_lib.runs.checks.finding import Finding
-from dataengine_lib.runs.checks.priced_requests import PricedRequests
 from dataengine_lib.runs.checks.questions import AskedQuestions
+from dataengine_lib.runs.costs.cost_parts import CostPart
+from dataengine_lib.runs.costs.priced_requests import PricedRequests
 from dataengine_lib.runs.workflow import Planned, first_configs
 
 _BUDGET = "judge_budget_usd"

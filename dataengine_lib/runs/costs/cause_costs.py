@@ -11,10 +11,10 @@ from dataengine_lib.queries.bad_cases import BadCase
 from dataengine_lib.queries.causes.naming import MOST_CHARACTERS
 from dataengine_lib.questions.categories import type_name
 from dataengine_lib.questions.splits import DIAGNOSE
-from dataengine_lib.runs.checks.cost_parts import CostPart
 from dataengine_lib.runs.checks.finding import Finding
-from dataengine_lib.runs.checks.priced_requests import PricedRequests
 from dataengine_lib.runs.checks.questions import AskedQuestions
+from dataengine_lib.runs.costs.cost_parts import CostPart
+from dataengine_lib.runs.costs.priced_requests import PricedRequests
 from dataengine_lib.runs.workflow import Planned, first_configs
 from dataengine_lib.teachers.causes.cause_teacher import ASSIGNED_AT_ONCE, CAUSE_SCHEMA_TOKENS, SHOWN_CASES
 from dataengine_lib.teachers.causes.prompts import MOST_CASE_CHARACTERS, assign_prompt, names_prompt

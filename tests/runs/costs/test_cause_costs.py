@@ -18,8 +18,8 @@ from dataengine_lib.images.references import ImageRef
 from dataengine_lib.playground.server import message_text
 from dataengine_lib.queries.bad_cases import BadCase
 from dataengine_lib.queries.causes.find_causes import CauseSettings
-from dataengine_lib.runs.checks.cause_costs import cause_notes
 from dataengine_lib.runs.checks.questions import asked_or_finding
+from dataengine_lib.runs.costs.cause_costs import cause_notes
 from dataengine_lib.runs.workflow import plan
 from dataengine_lib.teachers.causes.cause_teacher import CauseTeacher
 from dataengine_lib.teachers.causes.prompts import NAMES_SCHEMA

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dataengine_lib.runs.checks.cost_parts import CostPart
+from dataengine_lib.runs.costs.cost_parts import CostPart
 from dataengine_lib.teachers.query_costs import TypeCost
 
 

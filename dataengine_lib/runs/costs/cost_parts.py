@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from dataengine_lib.runs.checks.priced_requests import PricedRequests
+from dataengine_lib.runs.costs.priced_requests import PricedRequests
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 from experiments import demo_experiment
 
 from dataengine_lib.evaluation.judge.verdicts import judge_prompt
-from dataengine_lib.runs.checks.judge_costs import judge_notes
 from dataengine_lib.runs.checks.questions import asked_or_finding
+from dataengine_lib.runs.costs.judge_costs import judge_notes
 from dataengine_lib.runs.precheck import parameter_findings
 from dataengine_lib.runs.workflow import Planned, plan
 
