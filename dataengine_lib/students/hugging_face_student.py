@@ -19,7 +19,6 @@ from dataengine_lib.students.chat_texts import (
     prompt_with_answer_start,
 )
 from dataengine_lib.students.encoder_decoder import EncoderDecoderBackend, is_encoder_decoder
-from dataengine_lib.students.image_kv_cache import ImageCacheBackend
 from dataengine_lib.students.image_reuse.image_prefix_cache import ImagePrefixBackend
 from dataengine_lib.students.image_reuse.vision_features import VisionFeatures
 from dataengine_lib.students.interface import RankedText
@@ -64,7 +63,7 @@ class HuggingFaceStudent:
         self._parameters = parameter_count(model)
         self._is_encoder_decoder = is_encoder_decoder(model.config)
         self._uncached: EncoderDecoderBackend | UncachedBackend
-        self._image_cache: ImageCacheBackend | ImagePrefixBackend | None = None
+        self._image_cache: ImagePrefixBackend | None = None
         self._prefix_cache: PrefixCacheBackend | None = None
         if self._is_encoder_decoder:  # its encoder output plays the part of a cache
             self._uncached = EncoderDecoderBackend(model, processor)
@@ -185,7 +184,7 @@ class HuggingFaceStudent:
         texts: Sequence[str],
         questions: Sequence[TokenizedQuestion],
         batch_size: int,
-    ) -> ImageCacheBackend | ImagePrefixBackend | None:
+    ) -> ImagePrefixBackend | None:
         """The cache by image, where it supports the questions and gives this model's own scores."""
         image_cache = self._image_cache
         if image_cache is None or not image_cache.supports(texts, questions):
@@ -291,10 +290,9 @@ class HuggingFaceStudent:
                 torch.cuda.empty_cache()
 
 
-def _image_cache_for(model: Any, processor: Any) -> ImageCacheBackend | ImagePrefixBackend | None:
+def _image_cache_for(model: Any, processor: Any) -> ImagePrefixBackend | None:
     try:
-        own = ImageCacheBackend.for_model(model, processor)
-        return ImagePrefixBackend.for_model(model, processor) if own is None else own
+        return ImagePrefixBackend.for_model(model, processor)
     except Exception as error:  # processors differ in what they accept, and this only asks whether it works
         _log.warning(
             "the student's images cannot be cached (%s); their keys and values are not reused",

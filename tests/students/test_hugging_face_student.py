@@ -11,11 +11,13 @@ import torch
 from PIL import Image
 from student_questions import CHOICES, PROMPTS, assert_close
 from tiny_models import save_tiny_llava
+from transformers import DynamicCache
 
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.students.chat_texts import ANSWER_START, chat_text, prompt_with_answer_start
 from dataengine_lib.students.hugging_face_student import HuggingFaceStudent
-from dataengine_lib.students.image_kv_cache import ImageCacheBackend, _copied_rows
+from dataengine_lib.students.image_reuse.image_prefix_cache import ImagePrefixBackend
+from dataengine_lib.students.image_reuse.read_prefixes import ReadPrefixes
 from dataengine_lib.students.inputs import encode_prompts, token_ids
 from dataengine_lib.students.loading import load_student
 from dataengine_lib.students.option_scores import tokenize_question
@@ -88,21 +90,17 @@ def test_an_image_cache_that_gives_other_scores_is_not_used(
 ) -> None:
     student = load_student(str(folder), device="cpu")
     assert student._image_cache is not None
-    student._image_cache._image_tokens = [*student._image_cache._image_tokens[:-1], 5]
-    student._image_cache._cache_of = lambda images, prefix: wrong_cache(student, prefix)  # type: ignore[method-assign]
+    real = student._image_cache._read_images
+    student._image_cache._read_images = lambda images, head: unseen(real(images, head))  # type: ignore[method-assign]
     assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
     assert student._image_cache is None
 
 
-def wrong_cache(student: HuggingFaceStudent, prefix: list[int]) -> Any:
+def unseen(read: ReadPrefixes) -> ReadPrefixes:
     """The keys and values of a model that sees no image."""
-    from transformers import DynamicCache
-
-    cache = DynamicCache()
-    student._image_cache._cached_ids = [7, 8, 9]  # type: ignore[union-attr]
-    with torch.no_grad():
-        student.model(input_ids=torch.tensor([[7, 8, 9]] * 3), past_key_values=cache, use_cache=True)
-    return cache
+    layers: list[Any] = read.cache.layers
+    blank = [(layer.keys, torch.zeros_like(layer.values)) for layer in layers]
+    return read._replace(cache=DynamicCache(ddp_cache_data=blank))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 64])
@@ -387,7 +385,8 @@ def test_cache_rows_are_selected_on_any_device() -> None:
             return torch.ones(len(rows), 1, 4, 8)
 
     layers = [SimpleNamespace(keys=Elsewhere(), values=torch.ones(2, 1, 4, 8))]
-    found = _copied_rows(SimpleNamespace(layers=layers), [0, 1, 1])  # type: ignore[arg-type]
+    whole = ReadPrefixes(SimpleNamespace(layers=layers), torch.ones(2, 5), torch.ones(2, 1))  # type: ignore[arg-type]
+    found = whole.select([0, 1, 1]).cache
     assert found.layers[0].values.shape[0] == 3
 
 
@@ -418,7 +417,7 @@ def test_without_an_image_cache_each_question_reads_its_image(
     def fail(*given: Any) -> Any:
         raise ValueError("Nested images are only supported")
 
-    monkeypatch.setattr(ImageCacheBackend, "for_model", fail)
+    monkeypatch.setattr(ImagePrefixBackend, "for_model", fail)
     student = load_student(str(folder), device="cpu")
     assert_close(student.rank(pictures, PROMPTS, CHOICES), plain_scores(student, pictures))
     assert caplog.text.count("ValueError: Nested images") == 1

@@ -12,6 +12,8 @@ from PIL import Image
 from transformers import DynamicCache
 
 from dataengine_lib.students.image_reuse.image_groups import image_groups, same_images
+from dataengine_lib.students.image_reuse.option_tree import options_fit_a_tree, tree_scores
+from dataengine_lib.students.image_reuse.read_prefixes import ReadPrefixes
 from dataengine_lib.students.inputs import (
     RowSuffix,
     append_tokens,
@@ -29,38 +31,24 @@ class _Mark(NamedTuple):
     id: int
 
 
-class _Read(NamedTuple):
-    """What was read so far, one row a question or an image.
-
-    `mask` is `(rows, columns)`, 0 for padding; `positions` is `(rows, 1)`, the position of the next token.
-    """
-
-    cache: DynamicCache
-    mask: torch.Tensor
-    positions: torch.Tensor
-
-    def select(self, rows: Sequence[int]) -> Self:
-        """A copy with these rows, which grows by itself."""
-        index = torch.tensor(rows)  # indices on the CPU select from layers on any device
-        layers: list[Any] = self.cache.layers
-        cache = DynamicCache(ddp_cache_data=[(layer.keys[index], layer.values[index]) for layer in layers])
-        return type(self)(cache, self.mask[index], self.positions[index])
-
-
 class ImagePrefixBackend:
-    """Ranks and generates; holds the keys and values of up to one batch of images."""
+    """Ranks and generates; holds the keys and values of up to one batch of images.
+
+    All options of a question are ranked in one pass where they fit a tree, else in a row each.
+    """
 
     def __init__(self, model: Any, processor: Any) -> None:
         self.model = model
         self.processor = processor
         self._marks = _marks(processor)
+        self._as_tree = options_fit_a_tree(model)
         # a window counts padding between the image and the question's text, so that texts of one length share a pass
         self._equal_lengths = bool(
             getattr(model.config.get_text_config(decoder=True), "sliding_window", None)
         )
         self._images: list[Image.Image] = []
         self._head = ""
-        self._read: _Read | None = None
+        self._read: ReadPrefixes | None = None
 
     @classmethod
     def for_model(cls, model: Any, processor: Any) -> Self | None:
@@ -110,7 +98,11 @@ class ImagePrefixBackend:
     ) -> list[list[float]]:
         """One score per option of every question."""
         scores: list[list[float]] = [[] for _ in questions]
-        for batch, read in self._batches(images, texts, questions, batch_size):
+        if self._as_tree:
+            sizes = [(0, len(one.prefix) + sum(map(len, one.options))) for one in questions]
+        else:  # a row an option: questions with as many options share a pass
+            sizes = [(len(one.options), len(self._tail(one))) for one in questions]
+        for batch, read in self._batches(images, texts, questions, sizes, batch_size):
             found = self._rank_batch(read, [questions[i] for i in batch])
             for i, row in zip(batch, found, strict=True):
                 scores[i] = row
@@ -126,7 +118,8 @@ class ImagePrefixBackend:
     ) -> list[list[int]]:
         """Token ids of greedy continuations of each question's prefix, without the end token."""
         written: list[list[int]] = [[] for _ in questions]
-        for batch, read in self._batches(images, texts, questions, batch_size):
+        sizes = [(0, len(one.prefix)) for one in questions]
+        for batch, read in self._batches(images, texts, questions, sizes, batch_size):
             continued = self._generate_batch(read, [questions[i] for i in batch], max_new_tokens)
             for i, ids in zip(batch, continued, strict=True):
                 written[i] = ids
@@ -141,25 +134,27 @@ class ImagePrefixBackend:
         images: Sequence[Image.Image],
         texts: Sequence[str],
         questions: Sequence[TokenizedQuestion],
+        sizes: Sequence[tuple[int, int]],
         batch_size: int,
-    ) -> Iterator[tuple[list[int], _Read]]:
-        """(indices of questions with as many options and texts of similar length, what was read of their images).
+    ) -> Iterator[tuple[list[int], ReadPrefixes]]:
+        """(indices of questions that share a pass, what was read of their images).
 
-        At most `batch_size` images are held at a time, and all questions about them come before the next images.
+        `sizes[i]` is (kind, length) of question i: only questions of one kind share a pass, those of similar length. At
+        most `batch_size` images are held at a time, and all questions about them come before the next images.
         """
         head = self._split(texts[0], questions[0]) or ""
         for group, places in image_groups(images, batch_size):
             read = self._read_images(group, head)
             alike: dict[tuple[int, int], list[int]] = {}
-            for i in sorted(places, key=lambda i: (len(self._tail(questions[i])), i)):
-                length = len(self._tail(questions[i])) if self._equal_lengths else 0
-                alike.setdefault((len(questions[i].options), length), []).append(i)
+            for i in sorted(places, key=lambda i: (sizes[i][1], i)):
+                kind, length = sizes[i]
+                alike.setdefault((kind, length if self._equal_lengths else 0), []).append(i)
             for same in alike.values():
                 for at in range(0, len(same), batch_size):
                     batch = same[at : at + batch_size]
                     yield batch, read.select([places[i] for i in batch])
 
-    def _read_images(self, images: list[Image.Image], head: str) -> _Read:
+    def _read_images(self, images: list[Image.Image], head: str) -> ReadPrefixes:
         """The images with the text before them, one row each; the last result is reused for the same Image objects."""
         if self._read is None or not same_images(images, self._images) or head != self._head:
             self.clear()  # free its memory before the new one is made
@@ -172,7 +167,7 @@ class ImagePrefixBackend:
             mask = inputs["attention_mask"]
             # assigned together and only now: after an interrupt one image's cache must not pass for another's
             self._read, self._images, self._head = (
-                _Read(cache, mask, self._next_positions(mask)),
+                ReadPrefixes(cache, mask, self._next_positions(mask)),
                 images,
                 head,
             )
@@ -191,7 +186,10 @@ class ImagePrefixBackend:
         mark = self._mark_of(question)
         return question.prompt[question.prompt.index(mark.id) + 1 :] if mark else []
 
-    def _rank_batch(self, read: _Read, questions: list[TokenizedQuestion]) -> list[list[float]]:
+    def _rank_batch(self, read: ReadPrefixes, questions: list[TokenizedQuestion]) -> list[list[float]]:
+        if self._as_tree:
+            behind = [self._tail(question) + question.answer_start for question in questions]
+            return tree_scores(self.model, padding_token_id(self.processor), read, behind, questions)
         first, read = self._continue(read, [self._tail(question) for question in questions], last_only=True)
         n_options = len(questions[0].options)
         answers = [question.answer_start + option for question in questions for option in question.options]
@@ -204,7 +202,7 @@ class ImagePrefixBackend:
         return option_scores(logits, questions)
 
     def _generate_batch(
-        self, read: _Read, questions: list[TokenizedQuestion], max_new_tokens: int
+        self, read: ReadPrefixes, questions: list[TokenizedQuestion], max_new_tokens: int
     ) -> list[list[int]]:
         ends = torch.tensor(self._end_tokens(), device=self.model.device)
         texts = [self._tail(question) + question.answer_start for question in questions]
@@ -227,8 +225,8 @@ class ImagePrefixBackend:
         return [int(end) for end in [*found, self.processor.tokenizer.eos_token_id] if end is not None]
 
     def _continue(
-        self, read: _Read, texts: list[list[int]], *, last_only: bool
-    ) -> tuple[torch.Tensor, _Read]:
+        self, read: ReadPrefixes, texts: list[list[int]], *, last_only: bool
+    ) -> tuple[torch.Tensor, ReadPrefixes]:
         """Logits behind the tokens of each row, and what was read with them; the cache of `read` grows.
 
         With `last_only` texts end in one column, and the logits are `(rows, 1, vocabulary)`; else they begin in one, and
@@ -257,7 +255,9 @@ class ImagePrefixBackend:
             **({"logits_to_keep": 1} if last_only else {}),
         ).logits
         lengths = new.sum(1, keepdim=True).to(device)
-        return logits[:, -1:] if last_only else logits, _Read(read.cache, mask, read.positions + lengths)
+        return logits[:, -1:] if last_only else logits, ReadPrefixes(
+            read.cache, mask, read.positions + lengths
+        )
 
 
 def _marks(processor: Any) -> list[_Mark]:
