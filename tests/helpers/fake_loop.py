@@ -5,18 +5,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 import yaml
 from whole_runs.forked_kernels import fork_kernels
 
 from dataengine_lib.cli import main
 from dataengine_lib.core.step_config import StepConfig
+from dataengine_lib.report.pages.notebook import without_iri_grammar
 from dataengine_lib.runs import run, workflow
 from dataengine_lib.runs.parameters import Experiment, read_experiment
 from dataengine_lib.runs.run import run_experiment
 from dataengine_lib.runs.state import RunState
 from dataengine_lib.runs.workflow import Step
+
+with without_iri_grammar():  # for processes of their own
+    import nbformat
 
 WRITE = """
 import os, time
