@@ -3,8 +3,10 @@
 Tests that need the browser skip where there is none.
 """
 
+import functools
 import gc
 import os
+import pickle
 import shutil
 import signal
 import socket
@@ -51,6 +53,17 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 def cache(tmp_path_factory):
     """The user's own cache stays as it is; notebooks and commands started by tests inherit this."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def each_yaml_once():
+    """A text of YAML is parsed once: thousands of tests read the built-in prices."""
+    from dataengine_lib.core.user_files import yaml_file
+
+    parsed = functools.cache(lambda text, parse=yaml_file.parse_yaml: pickle.dumps(parse(text)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(yaml_file, "parse_yaml", lambda text: pickle.loads(parsed(text)))
+        yield
 
 
 @pytest.fixture(scope="module")
