@@ -139,7 +139,11 @@ def test_a_share_in_a_list_of_base_data_is_a_setting_and_its_paths_are_not(tmp_p
     def settings(**given: Any) -> Any:
         entry = {"file": "a.json", "image_root": "images"} | given
         planned = plan(
-            demo_experiment(f"fine_tune.base_data={json.dumps([entry])}", "fine_tune.base_share=null"),
+            demo_experiment(
+                f"fine_tune.base_data={json.dumps([entry])}",
+                "fine_tune.base_share=null",
+                "fine_tune.weight_decay=0.25",
+            ),
             tmp_path,
         )
         return of_fine_tune(planned).settings()
@@ -152,7 +156,8 @@ def test_a_share_in_a_list_of_base_data_is_a_setting_and_its_paths_are_not(tmp_p
         {"image_root": None},
     ]
     assert all(settings(**change) != settings() for change in changes)
-    assert "train_data" not in settings() and "output_dir" not in settings() and settings()["epochs"] == 3
+    assert "train_data" not in settings() and "output_dir" not in settings()
+    assert settings()["weight_decay"] == 0.25
 
 
 @pytest.mark.parametrize("named_by", ["questions", "panel"])
