@@ -46,28 +46,7 @@ docs: $(STAMP)  ## the pages that are made from docstrings, types and data_demo
 	$(BIN)/python docs/format_pages.py
 
 bench: $(DEV_STAMP)  ## every promise of speed and memory as ratios, the whole demo with its time split, and why the thin types are weak; how often step 6 errs
-	$(BIN)/python tests/benchmarks/ranking_speed.py
-	$(BIN)/python tests/benchmarks/evaluate_memory.py
-	$(BIN)/python tests/benchmarks/coco_scale_pool.py
-	$(BIN)/python tests/benchmarks/neighbours_speed.py
-	$(BIN)/python tests/benchmarks/queries_speed.py
-	$(BIN)/python tests/benchmarks/coco_scale_queries.py
-	$(BIN)/python tests/benchmarks/embed_speed.py
-	$(BIN)/python tests/benchmarks/teacher_flow.py
-	$(BIN)/python tests/benchmarks/kills.py
-	$(BIN)/python tests/benchmarks/batches.py
-	$(BIN)/python tests/benchmarks/post_process_speed.py
-	$(BIN)/python tests/benchmarks/questions/near_questions_speed.py
-	$(BIN)/python tests/benchmarks/training_data.py
-	$(BIN)/python tests/benchmarks/training_speed.py
-	$(BIN)/python -W ignore tests/benchmarks/machine/thread_worth.py
-	$(BIN)/python tests/benchmarks/machine/busy_machine.py
-	$(BIN)/python tests/benchmarks/machine/start_and_install.py
-	$(BIN)/python tests/benchmarks/pages/report_pages.py
-	$(BIN)/python tests/benchmarks/false_alarms.py
-	$(BIN)/python tests/benchmarks/machine/demo_time.py
-	$(BIN)/python tests/benchmarks/plenty_of_thin_types.py
-	$(BIN)/python tests/benchmarks/table/render.py
+	$(BIN)/python tests/benchmarks/table/run_all.py
 
 fuzz: $(DEV_STAMP)  ## changed files of every input format: no traceback, no silent loss
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore tests/benchmarks/fuzz_inputs.py

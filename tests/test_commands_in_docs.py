@@ -33,7 +33,7 @@ RUN_BY = {
     "docs": ("tests/docs/test_made_pages.py", "api_page.api_page()"),
     "test": (".ci/run", "exec make test"),
     "lint": ("Makefile", "lint pytest"),
-    "bench": ("Makefile", "tests/benchmarks/ranking_speed.py"),
+    "bench": ("tests/docs/test_benchmarks_page.py", "run_all.main()"),
     "fuzz": ("tests/fuzz/test_fuzz_inputs.py", "def test_"),
 }
 # as `source .venv/bin/activate` puts them there

@@ -9,7 +9,7 @@ import pytest
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(PROJECT_ROOT / "tests/benchmarks"))
 
-from table import render, results  # noqa: E402
+from table import render, results, run_all, scripts  # noqa: E402
 
 # "ten minutes on two idle cores" · "6 times as fast" · "1.5 times as long"
 CLAIM = re.compile(r"idle cores|\btimes as (?:fast|long)\b")
@@ -27,23 +27,20 @@ def test_the_page_is_made_from_the_committed_results() -> None:
 
 def test_every_benchmark_of_make_bench_has_a_row_and_writes_it() -> None:
     page = render.PAGE.read_text(encoding="utf-8")
-    files = {file.stem: file for file in (PROJECT_ROOT / "tests/benchmarks").rglob("*.py")}
-    assert len(render.order()) > 15
-    for name in render.order():
+    assert len(scripts.names()) > 15
+    for name in scripts.names():
         assert f"`{name}` |" in page, name
-        assert (
-            f'write_result(\n        "{name}"' in (text := files[name].read_text())
-            or f'write_result("{name}"' in text
-        )
+        text = scripts.script_of(name).read_text(encoding="utf-8")
+        assert f'write_result(\n        "{name}"' in text or f'write_result("{name}"' in text
     # what is committed belongs to a benchmark that still runs
-    assert results.read_results(render.KEPT.read_bytes()).keys() <= set(render.order())
+    assert results.read_results(render.KEPT.read_bytes()).keys() <= set(scripts.names())
 
 
 def test_a_benchmark_that_was_not_run_keeps_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "RESULTS", tmp_path / "bench")
     for name, attribute in (("bench", "RESULTS"), ("kept.json", "KEPT"), ("page.md", "PAGE")):
         monkeypatch.setattr(render, attribute, tmp_path / name)
-    monkeypatch.setattr(render, "order", lambda: ["one", "other", "never"])
+    monkeypatch.setattr(render, "names", lambda: ["one", "other", "never"])
     monkeypatch.setattr(render, "PROJECT_ROOT", tmp_path)
     for name in ("one", "other"):
         results.write_result(name, [results.Row(f"what {name} is", "at most | 2", "first figure")])
@@ -62,6 +59,25 @@ def test_a_benchmark_that_was_not_run_keeps_its_row(tmp_path: Path, monkeypatch:
     (tmp_path / "bench/one.json").write_bytes(render.msgspec.json.encode(old))
     render.main()
     assert render.PAGE.read_text() == after
+
+
+def test_a_benchmark_that_misses_its_promise_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripts, "FOLDER", tmp_path)
+    monkeypatch.setattr(scripts, "BENCHMARKS", ("missing", "sub/slow", "good"))
+    monkeypatch.setattr(run_all.render, "main", (tmp_path / "page").touch)
+    monkeypatch.setattr(sys, "argv", ["run_all.py"])
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/slow.py").write_text("import sys; sys.exit('slower than is promised')")
+    (tmp_path / "good.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(SystemExit, match=r"^2 of 3 benchmarks missed a promise or failed: missing, slow$"):
+        run_all.main()
+    assert (tmp_path / "ran").exists() and (tmp_path / "page").exists()
+    monkeypatch.setattr(sys, "argv", ["run_all.py", "good"])
+    run_all.main()
+    with pytest.raises(ValueError, match=r"^none is no benchmark; there are missing, slow, good$"):
+        scripts.script_of("none")
 
 
 def test_claims_of_speed_lead_to_the_page() -> None:

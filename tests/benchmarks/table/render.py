@@ -4,7 +4,6 @@ Results in `build/bench` that are not older replace those in docs/benchmarks.jso
 keeps its rows and their date.
 """
 
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from table.results import PROJECT_ROOT, RESULTS, Result, read_results
+from table.scripts import names
 
 from dataengine_lib.core.files import write_json
 from dataengine_lib.core.records import LETTERS
@@ -33,19 +33,11 @@ _TABLE = """
 """
 
 
-def order() -> list[str]:
-    """The benchmarks of `make bench` in their order: the names of its scripts."""
-    makefile = (PROJECT_ROOT / "Makefile").read_text(encoding="utf-8")
-    target = re.split(r"\n(?=\S)", makefile.split("\nbench:", 1)[1])[0]
-    scripts = re.findall(r"tests/benchmarks/(?:\w+/)*(\w+)\.py", target)
-    return [name for name in scripts if name != "render"]
-
-
 def page(results: Mapping[str, Result]) -> str:
     """The page of these results, in the order of `make bench`."""
     machines: list[str] = []
     text = _HEAD + _TABLE
-    for name in order():
+    for name in names():
         if (result := results.get(name)) is None:
             text += f"| `{name}` | not measured yet | – | – | – |\n"
             continue
@@ -67,7 +59,7 @@ def main() -> None:
         new = msgspec.json.decode(file.read_bytes(), type=Result)
         if new.benchmark not in results or new.day >= results[new.benchmark].day:
             results[new.benchmark] = new
-    known = order()
+    known = names()
     write_json(KEPT, [results[name] for name in known if name in results])
     with replacing(PAGE, "w") as stream:
         stream.write(page(results))
