@@ -101,6 +101,7 @@ def _drawn(
     narrow: bool,
 ) -> str:
     import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     # the two drawings stand on one page: of parts with the same id, the hidden one's would be used, which shows nothing
@@ -129,7 +130,9 @@ def _drawn(
         # None leaves these entries out: a date would make every drawing another file
         # text stays text, so a font that lacks a letter only measures it wrongly
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        figure.savefig(stream, format="svg", metadata=dict.fromkeys(["Date", "Creator", "Format", "Type"]))
+        # not savefig, which draws all of it twice
+        canvas = FigureCanvasSVG(figure)
+        canvas.print_svg(stream, metadata=dict.fromkeys(["Date", "Creator", "Format", "Type"]))
     return _for_page(stream.getvalue(), texts)
 
 
