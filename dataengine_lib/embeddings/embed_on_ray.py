@@ -11,8 +11,8 @@ import msgspec
 
 from dataengine_lib.core.machine.ray_cluster import node_resources, ray_cluster, shares
 from dataengine_lib.core.records import ImageId
-from dataengine_lib.embeddings.embed_shards import Engine, OnProgress, Shards, encode_shards
-from dataengine_lib.embeddings.finished_shards import EmbeddedRows, load_rows, save_rows
+from dataengine_lib.embeddings.embed_shards import Embedded, Engine, OnProgress, Shards, encode_shards
+from dataengine_lib.embeddings.finished_shards import load_rows, save_rows
 from dataengine_lib.errors import DataEngineError, install_command
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def on_ray(load: Callable[[], "Encoder"]) -> Engine:
 
     def encode(
         shards: Shards, root: Path, encoder: "Encoder | LazyEncoder", batch_size: int, on_progress: OnProgress
-    ) -> Iterator[tuple[int, EmbeddedRows]]:
+    ) -> Embedded:
         with ray_cluster("ray", "engine", "engine to local") as ray:
             for row in _encoded_rows(ray, shards, load, (str(root), encoder.weights_sha256, batch_size)):
                 on_progress(len(shards[row["number"]]))

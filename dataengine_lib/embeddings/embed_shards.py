@@ -4,13 +4,14 @@ import hashlib
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dataengine_lib.core.machine.threads import threads_for
 from dataengine_lib.core.records import ImageId
 from dataengine_lib.core.text import one_line
 from dataengine_lib.embeddings.finished_shards import EmbeddedRows, Unreadable
@@ -25,9 +26,8 @@ if TYPE_CHECKING:
 Shards = dict[int, list[tuple[ImageId, str]]]  # number of a shard -> (image id, path under the image root)
 OnProgress = Callable[[int], object]  # called with the number of further images that are done
 # (shards, image root, encoder, batch size, on_progress) -> each shard's number and rows as soon as it is done
-Engine = Callable[
-    [Shards, Path, "Encoder | LazyEncoder", int, OnProgress], Iterator[tuple[int, EmbeddedRows]]
-]
+Embedded = Generator[tuple[int, EmbeddedRows], None, None]
+Engine = Callable[[Shards, Path, "Encoder | LazyEncoder", int, OnProgress], Embedded]
 _Loaded = tuple[StoredImage, np.ndarray | str]  # the file, and its pixels or the reason why there are none
 
 
@@ -38,19 +38,26 @@ def encode_shards(
     batch_size: int,
     on_progress: OnProgress,
     threads: int = 0,
-) -> Iterator[tuple[int, EmbeddedRows]]:
+) -> Embedded:
     """Embed shards in order; images that cannot be read are listed in their shard's rows.
 
     PIL decodes and resizes outside Python's global lock, so threads (by default one for each CPU, at most 16) keep the
-    model supplied.
+    model supplied. A small model on a processor embeds several batches at the same time, each in one thread.
     """
-    with ThreadPoolExecutor(threads or min(16, os.cpu_count() or 1)) as pool:
+    if not shards:
+        return  # the encoder is not loaded
+    with (
+        ThreadPoolExecutor(threads or min(16, os.cpu_count() or 1)) as pool,
+        threads_for(encoder.parameters),
+        ThreadPoolExecutor(encoder.batches_at_once) as models,
+    ):
         # one stream over all shards: the next shard is decoded while this one is being finished
         paths = (path for items in shards.values() for _, path in items)
         loaded = _load_ahead(pool, paths, root, encoder, 3 * batch_size)
         for number, items in shards.items():
             ids: list[int] = []
             images: list[StoredImage] = []
+            waiting: deque[Future[np.ndarray]] = deque()  # batches that are with the model
             vectors: list[np.ndarray] = []
             unreadable: list[Unreadable] = []
             for start in range(0, len(items), batch_size):
@@ -68,8 +75,11 @@ def encode_shards(
                         images.append(stored)
                         pixels.append(content)
                 if pixels:
-                    vectors.append(encoder.encode_prepared(pixels))
+                    waiting.append(models.submit(encoder.encode_prepared, pixels))
+                if len(waiting) > encoder.batches_at_once:
+                    vectors.append(waiting.popleft().result())
                 on_progress(len(batch))
+            vectors += [one.result() for one in waiting]
             # without a vector their dimension is not known either
             joined = np.concatenate(vectors) if vectors else np.empty((0, 0), dtype=np.float32)
             yield number, EmbeddedRows(np.array(ids, dtype=np.int64), joined, images, unreadable)

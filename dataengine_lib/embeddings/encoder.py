@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dataengine_lib.core.machine.threads import threads_for
+from dataengine_lib.core.machine.threads import threads_for, works_at_once
 from dataengine_lib.core.model_files.model_folder import check_model_files, check_model_folder, loading_fault
 from dataengine_lib.core.text import one_line
 from dataengine_lib.core.torch_loading import Dtype, quiet_in_logs
@@ -28,6 +28,7 @@ class Encoder:
     """Turns images into vectors: `encode(images)` gives `(n, d)` float32 of unit length.
 
     `prepare(image)` gives one image's pixels `(3, h, w)`, uint8 or float32, and may be called from several threads.
+    So may `encode_prepared`, inside of `threads_for(parameters)`.
     Vectors may be compared when `weights_sha256` and `preprocessing` are equal; `name` and `dtype` (what the model
     computes in) are for information only.
     """
@@ -51,7 +52,7 @@ class Encoder:
         self.name = name
         self.device = device
         self.dtype = dtype
-        self._parameters = sum(tensor.numel() for tensor in weights.values())
+        self.parameters = sum(tensor.numel() for tensor in weights.values())
         self.weights_sha256 = _weights_sha256(weights)
         self.preprocessing = preprocessing
         if fast is not None and not fast.agrees(prepare):
@@ -59,6 +60,11 @@ class Encoder:
         self.prepare = fast.prepare if fast is not None else prepare
         self._finish = fast.finish if fast is not None else torch.Tensor.float
         self._vision = vision
+
+    @property
+    def batches_at_once(self) -> int:
+        """How many batches are worth being embedded at the same time: several by a small model on a processor."""
+        return works_at_once(self.parameters) if torch.device(self.device).type == "cpu" else 1
 
     def encode(self, images: Sequence[Image.Image]) -> np.ndarray:
         """`(n, d)` float32 vectors of unit length, in the images' order."""
@@ -70,7 +76,7 @@ class Encoder:
         dtype = getattr(torch, self.dtype)
         # autocast with float32 weights: operations that lose too much in half precision (layer norm) stay float32
         autocast = torch.autocast(torch.device(self.device).type, dtype, enabled=dtype != torch.float32)
-        with torch.inference_mode(), autocast, threads_for(self._parameters):
+        with torch.inference_mode(), autocast, threads_for(self.parameters):
             features = self._vision(self._finish(batch))
         vectors: np.ndarray = features.float().cpu().numpy()
         # 1e-12 as in torch.nn.functional.normalize: a vector of zeros stays one

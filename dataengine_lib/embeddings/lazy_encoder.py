@@ -59,6 +59,14 @@ class LazyEncoder:
         return self.loaded.dtype
 
     @property
+    def parameters(self) -> int:
+        return self.loaded.parameters
+
+    @property
+    def batches_at_once(self) -> int:
+        return self.loaded.batches_at_once
+
+    @property
     def prepare(self) -> "Callable[[Image], np.ndarray]":
         return self.loaded.prepare
 

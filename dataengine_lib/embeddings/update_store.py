@@ -5,6 +5,7 @@ An interrupted run that is started again goes on where it stopped, and ends with
 
 import os
 import shutil
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -213,8 +214,12 @@ def _encode_missing(
     files = {n: folder / f"{n:06d}.npz" for n in shards}
     todo = {n: items for n, items in shards.items() if not files[n].is_file()}
     done = len(missing) - sum(map(len, todo.values()))
-    with progress_bar(total=len(missing), initial=done, desc="embedding", unit="image") as bar:
-        for number, rows in engine(todo, root, encoder, batch_size, bar.update):
+    with (
+        progress_bar(total=len(missing), initial=done, desc="embedding", unit="image") as bar,
+        # closed also on an error, whose traceback would keep the threads
+        closing(engine(todo, root, encoder, batch_size, bar.update)) as embedded,
+    ):
+        for number, rows in embedded:
             write_shard(files[number], rows)
 
 

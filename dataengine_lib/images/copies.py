@@ -1,8 +1,10 @@
 """Steps 2 and 4: finds images that are copies of evaluation images, also mirrored, cropped, gray, framed or turned ones."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ HASH_FILE = "image_hashes.npz"  # the name of the cache in the folder of embeddi
 _COPY_BITS = 30
 # In the first word, the lowest vertical frequencies: only hashes that are this near there are compared as a whole.
 _FIRST_WORD_BITS = 20
+_THREADS = 4  # that hash evaluation images
 _CACHE_VERSION = 1  # raise it when the same image no longer gives the same hashes
 
 
@@ -45,8 +48,12 @@ class CopyFinder:
         digests: dict[str, Path] = {}
         hashes, owners, files = [np.empty((0, WORDS), np.uint64)], [np.empty(0, np.int64)], list[Path]()
         paths = list(dict.fromkeys(evaluation))
-        for path in progress_bar(paths, desc="hashing evaluation images", unit="image", leave=False):
-            if (picture := self._cache.read(path, "evaluation")) is None:
+        read = self._cache.read_all(paths, "evaluation")
+        bar = progress_bar(
+            read, total=len(paths), desc="hashing evaluation images", unit="image", leave=False
+        )
+        for path, picture in zip(paths, bar, strict=True):
+            if picture is None:
                 continue
             digests.setdefault(picture.digest, path)
             hashes.append(picture.hashes)
@@ -55,6 +62,7 @@ class CopyFinder:
         self.compared = len(files)
         self._digests, self._files = digests, files
         self._hashes, self._owners = np.concatenate(hashes), np.concatenate(owners)
+        self._first_words = self._hashes[:, 0].copy()  # side by side in memory
 
     def original(self, path: Path) -> Path | None:
         """The evaluation image that the image in `path` is a copy of; None if there is none or it cannot be read."""
@@ -64,7 +72,7 @@ class CopyFinder:
         if same := self._digests.get(picture.digest):
             return same
         for one in picture.hashes:
-            near = np.flatnonzero(np.bitwise_count(self._hashes[:, 0] ^ one[0]) <= _FIRST_WORD_BITS)
+            near = np.flatnonzero(np.bitwise_count(self._first_words ^ one[0]) <= _FIRST_WORD_BITS)
             bits = np.bitwise_count(self._hashes[near] ^ one).sum(axis=1, dtype=np.int64)
             if len(bits) and bits.min() <= _COPY_BITS:
                 return self._files[int(self._owners[near[bits.argmin()]])]
@@ -88,20 +96,34 @@ class _HashCache:
 
     def read(self, path: Path, kind: str) -> _Picture | None:
         """The hashes of an image file, `evaluation` or `candidate` ones; None when it cannot be read."""
+        return self._kept(*self._made(path, kind))
+
+    def read_all(self, paths: Iterable[Path], kind: str) -> Iterator[_Picture | None]:
+        """As `read`, of many images in their order; threads decode and hash them, mostly outside Python's global lock."""
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for key, picture in pool.map(partial(self._made, kind=kind), paths):
+                yield self._kept(key, picture)
+
+    def _made(self, path: Path, kind: str) -> tuple[str, _Picture | None]:
+        """The image's key in the cache, and its hashes, made where the cache lacks them."""
         try:
             state = path.stat()
             key = f"{kind}\n{path.absolute()}\n{state.st_size}\n{state.st_mtime_ns}"
             if known := self._known.get(key):
-                return known
+                return key, known
             content = path.read_bytes()
         except OSError:
-            return None
+            return "", None
         image = decode_image(content)
         if isinstance(image, str):
-            return None
+            return key, None
         make = evaluation_hashes if kind == "evaluation" else candidate_hashes
-        picture = _Picture(hashlib.blake2b(content, digest_size=16).hexdigest(), make(image))
-        self._known[key], self._is_new = picture, True
+        return key, _Picture(hashlib.blake2b(content, digest_size=16).hexdigest(), make(image))
+
+    def _kept(self, key: str, picture: _Picture | None) -> _Picture | None:
+        # the order of the file's rows is that in which images are asked for, not that in which threads end
+        if picture is not None and key not in self._known:
+            self._known[key], self._is_new = picture, True
         return picture
 
     def save(self) -> None:

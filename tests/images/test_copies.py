@@ -1,6 +1,7 @@
 """Tests of images/copies.py and images/perceptual_hash.py: which copies are found, which other images are not."""
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from project import COCO_MINI, PROJECT_ROOT
 
+from dataengine_lib.images import copies
 from dataengine_lib.images.copies import CopyFinder
+from dataengine_lib.images.decode import decode_image
 from dataengine_lib.images.perceptual_hash import candidate_hashes, evaluation_hashes
 
 Change = Callable[[Image.Image], Image.Image]
@@ -152,6 +155,24 @@ def test_hashes_are_kept_and_made_anew_for_a_changed_file(originals: list[Path],
     assert cache.stat().st_mtime_ns == before  # nothing new, nothing written
     drawn(1).save(image)
     assert CopyFinder(originals[:3], cache).original(image) == originals[1]
+
+
+def test_the_cache_has_the_same_bytes_whichever_thread_is_the_first(
+    originals: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caches = [tmp_path / f"{number}.npz" for number in range(2)]
+    for cache, late in zip(caches, (False, True), strict=True):
+
+        def decode(content: bytes, late: bool = late) -> Image.Image | str:
+            if late and content == originals[0].read_bytes():
+                time.sleep(0.3)  # the first image is the last one to be hashed
+            return decode_image(content)
+
+        monkeypatch.setattr(copies, "decode_image", decode)
+        CopyFinder(originals, cache).save()
+    assert caches[0].read_bytes() == caches[1].read_bytes()
+    with np.load(caches[0]) as saved:
+        assert [key.split("\n")[1] for key in saved["keys"]] == [str(path) for path in originals]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut"])

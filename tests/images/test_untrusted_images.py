@@ -140,7 +140,9 @@ def test_an_encoder_counts_each_file_that_cannot_be_read(tmp_path: Path) -> None
     def vectors(pixels: list[np.ndarray]) -> np.ndarray:
         return np.ones((len(pixels), 2), dtype=np.float32)
 
-    encoder: Any = SimpleNamespace(prepare=np.asarray, encode_prepared=vectors)
+    encoder: Any = SimpleNamespace(
+        prepare=np.asarray, encode_prepared=vectors, parameters=0, batches_at_once=2
+    )
     shards = {0: [(number, name) for number, name in enumerate([*files, "none.jpg"])]}
     ((_, rows),) = encode_shards(shards, tmp_path, encoder, 4, lambda count: None, 2)
     assert rows.ids.tolist() == [4, 5]

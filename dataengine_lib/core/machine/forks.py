@@ -16,7 +16,7 @@ from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-def
 from typing import Any, Generic, TypeVar
 
 from dataengine_lib.core.machine.process_control import end_with_parent
-from dataengine_lib.core.machine.threads import ONE_THREAD_BELOW, available_threads
+from dataengine_lib.core.machine.threads import works_at_once
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -29,12 +29,10 @@ class ForkEnded(Exception):
 def processes_for(parameters: int) -> int:
     """How many processes the work of a model of so many parameters on a processor is worth.
 
-    A small model has as many as a large one has threads (the machine's cores, or OMP_NUM_THREADS); a large one has one.
-    Only on Linux, where a process can be copied safely with the libraries that it has loaded.
+    As `works_at_once`, but one elsewhere than on Linux, where a process can be copied safely with the libraries that it
+    has loaded.
     """
-    if parameters >= ONE_THREAD_BELOW or sys.platform != "linux":
-        return 1
-    return available_threads()
+    return works_at_once(parameters) if sys.platform == "linux" else 1
 
 
 class Fork(Generic[_T, _R]):

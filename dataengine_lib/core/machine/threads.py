@@ -46,6 +46,14 @@ def available_threads() -> int:
     return _replaced[0] if _replaced else torch.get_num_threads()
 
 
+def works_at_once(parameters: int) -> int:
+    """How many pieces of a model's work on a processor are worth being computed at the same time, each in one thread.
+
+    A small model has as many as a large one has threads (the machine's cores, or OMP_NUM_THREADS); a large one has one.
+    """
+    return 1 if parameters >= ONE_THREAD_BELOW else available_threads()
+
+
 def parameter_count(model: Any) -> int:
     """The parameters of a torch module; packed ones (4 bits) count by their bytes."""
     return sum(parameter.numel() for parameter in model.parameters())
