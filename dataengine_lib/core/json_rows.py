@@ -6,6 +6,7 @@ Rows are handed on undecoded, so that one row that cannot be used is left out an
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -18,6 +19,7 @@ from dataengine_lib.errors import DataEngineError
 
 _LIST: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_BLOCK = 1 << 20  # bytes that are read at a time to count lines
 _SMALL = 1 << 22  # bytes of a file that is always looked through for keys that are there twice
 _BETWEEN = 8  # bytes between two values of an object, with the quotation marks of its key
 _VALUE = msgspec.json.Decoder(msgspec.Raw)
@@ -50,6 +52,18 @@ def json_rows(path: Path, *, may_be_empty: bool = False) -> Iterator[JsonRow]:
                 f"{path}: holds one object, where a list of rows or JSON lines is needed; {looks_like(path)}"
             )
         yield from found
+
+
+def line_count(path: Path) -> int | None:
+    """How many lines a file of JSON lines has, from its first row on; None for a list, or any other file.
+
+    For a bar: blank lines count too, and a last one without a line end does not. Much faster than reading the rows.
+    """
+    with open_content(path) as stream:
+        first = next(filter(bytes.strip, stream), b"")
+        if first.lstrip()[:1] == b"[" or not _decodes(first):
+            return None
+        return 1 + sum(block.count(b"\n") for block in iter(partial(stream.read, _BLOCK), b""))
 
 
 def json_rows_or_object(path: Path) -> list[JsonRow] | dict[str, msgspec.Raw]:

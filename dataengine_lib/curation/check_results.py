@@ -1,7 +1,7 @@
 """Step 4: the result of a check on one record, and what follows from it: columns are set, failing QAs dropped."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from itertools import tee
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -31,14 +31,18 @@ def apply_check(
 
     With mode `drop`, candidates that fail become rejects with `reason`. `count` is brought up to date on the way.
     """
-    items, ahead = tee(items)  # a judge reads only a few records ahead, so tee holds few
-    results = judge(item.record for item in ahead if isinstance(item, Candidate))
-    for item in items:
+    read: deque[CandidateOrReject] = deque()  # items that the judge has not given a result for; few
+
+    def records() -> Iterator[TrainRecord]:
+        for item in items:
+            read.append(item)
+            if isinstance(item, Candidate):
+                yield item.record
+
+    for result in judge(records()):
         # rejects of earlier stages keep their place in the stream
-        if not isinstance(item, Candidate):
+        while not isinstance(item := read.popleft(), Candidate):
             yield item
-            continue
-        result = next(results)
         count.said += result.judged
         count.marked += result.fails
         if result.fails and mode == "drop":
@@ -48,3 +52,6 @@ def apply_check(
             for column, value in result.columns.items():
                 setattr(item.record, column, value)
             yield item
+    for item in read:
+        assert not isinstance(item, Candidate), "a judge gives one result per record"
+        yield item

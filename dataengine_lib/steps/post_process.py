@@ -11,6 +11,8 @@ from pydantic import Field
 
 from dataengine_lib.core.bad_rows import BadRow, BadRows
 from dataengine_lib.core.files import JsonList, read_json, read_jsonl, write_json
+from dataengine_lib.core.json_rows import line_count
+from dataengine_lib.core.machine.garbage import older_objects_kept
 from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.core.records import ImageId, TrainRecord
 from dataengine_lib.core.step_config import StepConfig
@@ -19,7 +21,7 @@ from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, Rej
 from dataengine_lib.curation.checks import RecordChecks
 from dataengine_lib.curation.counts import PostProcessCounts
 from dataengine_lib.curation.option_order import OptionOrder
-from dataengine_lib.curation.parsing.parsed_replies import ParsedReply, candidates, reply_rows
+from dataengine_lib.curation.parsing.parsed_replies import ParsedReply, candidates
 from dataengine_lib.curation.parsing.second_process import replies_read_ahead
 from dataengine_lib.curation.reviews.decisions import Decisions, apply_review, read_review
 from dataengine_lib.curation.settings import CheckSettings
@@ -112,10 +114,12 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
     # replies that were paid for are kept even if this run fails
     ledger = config.output.parent / "readers_ledger.jsonl"
     with ExitStack() as stack:
+        stack.enter_context(older_objects_kept())
         replies = stack.enter_context(replies_read_ahead(config.input, config.output.parent))
-        malformed = _malformed_rows(config)
+        malformed = BadRows(config.input, config.max_bad_share, wanted=_WANTED, keep=_MOST_SHOWN)
         checks = RecordChecks(config, ledger, not config.shuffle_choices, config.max_bad_share)
-        shown = progress_bar(replies, total=malformed.n_rows, desc="checking replies", unit="row")
+        counted = _counted(replies, malformed)
+        shown = progress_bar(counted, total=line_count(config.input), desc="checking replies", unit="row")
         kept = JsonList(stack.enter_context(replacing(config.output)))
         with replacing(rejects_path) as rejects:
             for item in _items(config, checks, decisions, stack.enter_context(shown)):
@@ -211,17 +215,17 @@ def _shuffled(items: Iterator[CandidateOrReject], order: OptionOrder) -> Iterato
         yield order.shuffle(item) if isinstance(item, Candidate) else item
 
 
-def _malformed_rows(config: PostProcessConfig) -> BadRows:
-    """The rows that are no replies at all.
+def _counted(replies: Iterable[ParsedReply], malformed: BadRows) -> Iterator[ParsedReply]:
+    """The replies; rows that are none are added to `malformed`.
 
-    Raises DataEngineError when too many are, or there are no rows, before anything is checked, paid or written.
+    Raises DataEngineError after the last one when too many are none, or there are no rows. No reader is paid before, as
+    each of them needs all records to begin, and no file has its final name.
     """
-    malformed = BadRows(config.input, config.max_bad_share, wanted=_WANTED, keep=_MOST_SHOWN)
-    for number, row, _ in reply_rows(config.input):
+    for reply in replies:
         malformed.n_rows += 1
-        if isinstance(row, str):
-            malformed.add(BadRow(f"row {number}", row, Reason.MALFORMED.value))
+        if reply.row is None:
+            malformed.add(BadRow(f"row {reply.number}", reply.problem, Reason.MALFORMED.value))
+        yield reply
     if not malformed.n_rows:
-        raise DataEngineError(f"{config.input}: has no rows, so there is nothing to train on; check input")
+        raise DataEngineError(f"{malformed.file}: has no rows, so there is nothing to train on; check input")
     malformed.check()
-    return malformed

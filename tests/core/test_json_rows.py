@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from dataengine_lib.core.files import UNDECODABLE, json_value, read_json, read_jsonl
-from dataengine_lib.core.json_rows import json_rows, json_rows_or_object, list_rows
+from dataengine_lib.core.json_rows import json_rows, json_rows_or_object, line_count, list_rows
 from dataengine_lib.errors import DataEngineError
 
 ANY = msgspec.json.Decoder()
@@ -131,3 +131,19 @@ def test_lists_are_read_from_lines_and_lines_from_lists(tmp_path: Path) -> None:
     file.write_bytes(b'{"b": 1}')
     with pytest.raises(DataEngineError, match="Expected `array`, got `object`"):
         read_json(file, list[Row])
+
+
+@pytest.mark.parametrize(
+    ("content", "count"),
+    [
+        (b'{"a": 1}\n{"a": 2}\n{"a": 3}\n', 3),
+        (b'\n{"a": 1}\n\nno JSON\n', 3),
+        (b'[{"a": 1}, {"a": 2}]', None),
+        (b'{"a":\n1}', None),
+        (b"", None),
+    ],
+)
+def test_lines_are_counted_for_a_bar(tmp_path: Path, content: bytes, count: int | None) -> None:
+    file = tmp_path / "rows"
+    file.write_bytes(content)
+    assert line_count(file) == count

@@ -20,7 +20,7 @@ from dataengine_lib.playground.server import serve
 from dataengine_lib.playground.teacher import reply, structured_reply
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.report.post_process import blind_sentence, blind_table, checks_table
-from dataengine_lib.steps.post_process import PostProcessResult
+from dataengine_lib.steps.post_process import PostProcessConfig, PostProcessResult, post_process
 
 
 @pytest.fixture(scope="module")
@@ -237,6 +237,26 @@ def test_one_record_is_no_error_and_none_is_one(planted: Planted, tmp_path: Path
     ):
         run(tmp_path, planted, [], **options)
     assert run(tmp_path, planted, planted.records[:1], **options).counts.checks.blind_classifier is None
+
+
+@pytest.mark.parametrize("reader", ["second_reader", "blind_reader"])
+def test_too_many_malformed_rows_stop_it_before_a_reader_is_asked(
+    reader: str, planted: Planted, tmp_path: Path
+) -> None:
+    run(tmp_path, planted, planted.records[:40], **{reader: "playground"})
+    assert (tmp_path / "readers_ledger.jsonl").is_file()  # so that the assertion below means something
+    lines = (tmp_path / "in.jsonl").read_bytes()
+    folder = tmp_path / "other"
+    folder.mkdir()
+    (folder / "in.jsonl").write_bytes(lines + b"no JSON\n" * 10)  # at the end, as those of a cut file are
+    options = {"coco_dataset": planted.pool.root, reader: "playground"}
+    with pytest.raises(DataEngineError, match="10 of 50 rows cannot be used: correct them"):
+        post_process(
+            PostProcessConfig.read(
+                {"input": folder / "in.jsonl", "output": folder / "out.json", **options}, "test"
+            )
+        )
+    assert [file.name for file in folder.iterdir() if file.stat().st_size] == ["in.jsonl"]
 
 
 def test_wrong_readers_are_errors_before_anything_is_read(planted: Planted, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from dataengine_lib.core.json_rows import json_rows
+from dataengine_lib.core.json_rows import JsonRow, json_rows
 from dataengine_lib.core.records import Result, TrainRecord
 from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, Reject, reject_row
 from dataengine_lib.curation.parsing.repeats import RecordIds, Repeats
@@ -31,28 +31,32 @@ class ParsedReply(msgspec.Struct, array_like=True, gc=False):
     line: str = ""
 
 
-def reply_rows(path: Path) -> Iterator[tuple[int, Result | str, bytes | msgspec.Raw]]:
-    """Line number, row or what is wrong with it, and the line; QAs of other projects as if a teacher had replied."""
+def parse_replies(path: Path) -> Iterator[ParsedReply]:
+    """Every line of `path` in order, each read by itself: repeats and ids are left to `candidates`.
+
+    QAs of other projects are read as if a teacher had replied.
+    """
     if others_format(path):
         for number, row in read_others(path):
-            yield number, row, b""
+            yield _parsed(number, row)
     else:
-        for found in json_rows(path, may_be_empty=True):
-            yield found.number, read_row(found.raw), found.raw
+        yield from map(parse_row, json_rows(path, may_be_empty=True))
 
 
-def parse_replies(path: Path) -> Iterator[ParsedReply]:
-    """Every line of `path` in order, each read by itself: repeats and ids are left to `candidates`."""
-    for number, row, line in reply_rows(path):
-        if isinstance(row, str):
-            text = bytes(line).strip().decode("utf-8", "replace")
-            yield ParsedReply(number, None, problem=row, line=text)
-            continue
-        parsed = parse_result(row)
-        if isinstance(parsed, Reason):
-            yield ParsedReply(number, row, reason=parsed.value)
-        else:
-            yield ParsedReply(number, row, parsed)
+def parse_row(found: JsonRow) -> ParsedReply:
+    """One line of step 3's results."""
+    return _parsed(found.number, read_row(found.raw), found.raw)
+
+
+def _parsed(number: int, row: Result | str, line: bytes | msgspec.Raw = b"") -> ParsedReply:
+    """`row` is what is wrong with the line where it is no row."""
+    if isinstance(row, str):
+        text = bytes(line).strip().decode("utf-8", "replace")
+        return ParsedReply(number, None, problem=row, line=text)
+    parsed = parse_result(row)
+    if isinstance(parsed, Reason):
+        return ParsedReply(number, row, reason=parsed.value)
+    return ParsedReply(number, row, parsed)
 
 
 def candidates(replies: Iterable[ParsedReply]) -> Iterator[CandidateOrReject]:

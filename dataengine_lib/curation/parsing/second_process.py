@@ -1,9 +1,11 @@
-"""Step 4: a second process parses the replies of a large file while this one checks and writes what is parsed already.
+"""Step 4: a second process parses most replies of a large file while this one checks what is parsed already.
 
 `python -m dataengine_lib.curation.parsing.second_process FILE` writes batches of ParsedReply to its standard output:
-four bytes with the length of a batch, then the batch as MessagePack.
+four bytes with the length of a batch, then the batch as MessagePack. Every fourth batch is left to the process that
+started it, which would otherwise wait: its own work up to there takes half as long as all parsing.
 """
 
+import gc
 import os
 import subprocess
 import sys
@@ -12,20 +14,22 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
+from dataengine_lib.core.json_rows import json_rows
 from dataengine_lib.core.text import printable_line
-from dataengine_lib.curation.parsing.parsed_replies import ParsedReply, parse_replies
+from dataengine_lib.curation.parsing.parsed_replies import ParsedReply, parse_replies, parse_row
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.replies.other_datasets import others_format
 
 # bytes, about 30,000 replies: with fewer, starting a process takes longer than it saves
 _LARGE = 32 << 20
 _BATCH = 500  # replies
+_TURN = 4  # of so many batches, the last one is parsed by the process that started the other
 _LENGTH = 4  # bytes
 _WAIT_S = 0.005  # until the next look for a batch that is not written yet
 _BATCHES = msgspec.msgpack.Decoder(list[ParsedReply])
@@ -33,7 +37,7 @@ _BATCHES = msgspec.msgpack.Decoder(list[ParsedReply])
 
 @contextmanager
 def replies_read_ahead(path: Path, folder: Path) -> Iterator[Iterator[ParsedReply]]:
-    """The replies of `path`, see `parse_replies`; those of a large file are parsed by a second process from now on.
+    """The replies of `path`, see `parse_replies`; most of a large file are parsed by a second process from now on.
 
     Only where this process may use two cores or more. What is parsed waits in a file in `folder` that has no name, so
     that nothing is left behind; the process ends with the block. Raises DataEngineError when `folder` cannot be written,
@@ -58,7 +62,7 @@ def replies_read_ahead(path: Path, folder: Path) -> Iterator[Iterator[ParsedRepl
             command, stdin=subprocess.PIPE, stdout=parsed, stderr=errors, start_new_session=True
         )
         try:
-            yield _batches(path, process, parsed.fileno(), errors)
+            yield _all_replies(path, process, parsed.fileno(), errors)
         finally:
             process.kill()
             process.communicate()
@@ -77,9 +81,32 @@ def _is_large(path: Path) -> bool:
         return False
 
 
-def _batches(
+def _all_replies(
     path: Path, process: "subprocess.Popen[bytes]", handle: int, errors: IO[bytes]
 ) -> Iterator[ParsedReply]:
+    theirs, own = _their_batches(path, process, handle, errors), _own_batches(path, second_process=False)
+    for number in count(1):
+        batch = next(theirs if number % _TURN else own, [])
+        yield from batch
+        if len(batch) < _BATCH:
+            break
+    # until the process has ended, as it may have failed
+    next(theirs, None)
+
+
+def _own_batches(path: Path, *, second_process: bool) -> Iterator[list[ParsedReply]]:
+    """The batches that are parsed by the second process, or by the one that started it."""
+    rows = json_rows(path, may_be_empty=True)
+    for number in count(1):
+        if not (batch := list(islice(rows, _BATCH))):
+            return
+        if bool(number % _TURN) == second_process:
+            yield [parse_row(row) for row in batch]
+
+
+def _their_batches(
+    path: Path, process: "subprocess.Popen[bytes]", handle: int, errors: IO[bytes]
+) -> Iterator[list[ParsedReply]]:
     # read by position, as both processes share that of the open file
     place = 0
     while True:
@@ -88,7 +115,7 @@ def _batches(
         head = os.pread(handle, _LENGTH, place) if size >= place + _LENGTH else b""
         end = place + _LENGTH + int.from_bytes(head, "big")
         if head and size >= end:
-            yield from _BATCHES.decode(os.pread(handle, end - place - _LENGTH, place + _LENGTH))
+            yield _BATCHES.decode(os.pread(handle, end - place - _LENGTH, place + _LENGTH))
             place = end
         elif ended is None:
             time.sleep(_WAIT_S)
@@ -111,14 +138,15 @@ def _end_with_standard_input() -> None:
 
 
 def main(path: Path) -> None:
-    """Parse all replies of `path`, and write them in batches to standard output.
+    """Parse three of four batches of `path`'s replies, and write them to standard output.
 
     Ends when its standard input is closed: then the process that started it is gone.
     """
     threading.Thread(target=_end_with_standard_input, daemon=True).start()
-    replies, encoder = parse_replies(path), msgspec.msgpack.Encoder()
+    gc.disable()  # nothing here refers to itself
+    encoder = msgspec.msgpack.Encoder()
     with open(sys.stdout.fileno(), "wb", buffering=1 << 20, closefd=False) as stream:
-        while batch := list(islice(replies, _BATCH)):
+        for batch in _own_batches(path, second_process=True):
             content = encoder.encode(batch)
             stream.write(len(content).to_bytes(_LENGTH, "big"))
             stream.write(content)

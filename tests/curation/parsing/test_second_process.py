@@ -15,13 +15,18 @@ from dataengine_lib.curation.parsing import second_process
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
-ROWS = 1_200  # more than two batches
+ROWS = 2_600  # five batches, of which the fourth is not the second process's
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    rng, file = Random(5), tmp_path / "gptvqa_result.jsonl"
-    lines = [json.dumps(row(rng, number)) for number in range(ROWS)]
+    return write_rows(tmp_path / "gptvqa_result.jsonl", ROWS)
+
+
+def write_rows(file: Path, count: int) -> Path:
+    """So many lines that are not empty, and one that is."""
+    rng = Random(5)
+    lines = [json.dumps(row(rng, number)) for number in range(count - 3)]
     lines[7:7] = [
         "",
         "no JSON",
@@ -53,9 +58,12 @@ def written(source: Path, folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
+# around the ends of batches: of one, of the last before the other process's turn, of that one, and of the next one
+@pytest.mark.parametrize("count", [499, 500, 501, 1_500, 1_501, 2_000, 2_001, 2_500, ROWS])
 def test_it_gives_the_same_files(
-    source: Path, tmp_path: Path, started: "list[subprocess.Popen[bytes]]", monkeypatch: pytest.MonkeyPatch
+    count: int, tmp_path: Path, started: "list[subprocess.Popen[bytes]]", monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    source = write_rows(tmp_path / "gptvqa_result.jsonl", count)
     found = written(source, tmp_path / "two")
     assert [process.returncode for process in started] == [0]
     monkeypatch.setattr(second_process, "_cores", lambda: 1)
