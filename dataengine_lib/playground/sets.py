@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -51,10 +51,16 @@ def questions_of_each_type(split: str, sizes: dict[str, int] | None = None) -> i
     return (_DEFAULT_SIZES | (sizes or {}))[split]
 
 
-def write_playground(cache: Path, seed: int = 0, sizes: dict[str, int] | None = None) -> Path:
+def write_playground(
+    cache: Path,
+    seed: int = 0,
+    sizes: dict[str, int] | None = None,
+    before_drawing: Callable[[], object] = lambda: None,
+) -> Path:
     """Write the sets once below `cache` and return their folder; a finished folder is reused.
 
-    `sizes` overrides default sizes. Raises DataEngineError when a size is unknown or the folder cannot be written.
+    `sizes` overrides default sizes; `before_drawing` is called when there is no finished folder. Raises DataEngineError
+    when a size is unknown or the folder cannot be written.
     """
     sizes = _DEFAULT_SIZES | (sizes or {})
     if unknown := sorted(set(sizes) - set(_DEFAULT_SIZES)):
@@ -67,6 +73,7 @@ def write_playground(cache: Path, seed: int = 0, sizes: dict[str, int] | None = 
     folder = Path(cache) / name
     if (folder / "complete.json").is_file():
         return folder
+    before_drawing()
     # with the process id in its name, since two runs may write the same sets at once
     work = folder.with_name(f"{name}.{os.getpid()}.tmp")
     _remove_leftovers(folder)

@@ -9,6 +9,7 @@ from dataengine_lib.errors import ParameterError
 from dataengine_lib.runs.execution.new_state import new_state
 from dataengine_lib.runs.execution.run_steps import RunSteps
 from dataengine_lib.runs.execution.until import until_says
+from dataengine_lib.runs.kernels.forked_kernels import KernelForks
 from dataengine_lib.runs.lock import run_lock
 from dataengine_lib.runs.manifest import Manifest
 from dataengine_lib.runs.notebooks import notebooks_folder
@@ -52,12 +53,14 @@ def run_experiment(
     notes: list[str] = []
     warnings = check_run(experiment.file, planned, first, last, notebooks, out, notes.append)
     # check_run has made the folder, in which the lock file lies
-    with run_lock(out):
+    with run_lock(out), closing(KernelForks()) as kernels:
         began, folder = time.monotonic(), "{playground}"
         if settings := experiment.head.playground:
             from dataengine_lib.playground.sets import write_playground
 
-            folder = str(write_playground(settings.cache, settings.seed, settings.sizes))
+            # what kernels are forked from imports meanwhile, not for a single notebook: see RunSteps
+            start_kernels = kernels.start if first < last else lambda: None
+            folder = str(write_playground(settings.cache, settings.seed, settings.sizes, start_kernels))
             # now it is known which folder {playground} stands for, so paths below it can be checked
             planned = plan(experiment, out, folder)
             check_paths(experiment.file, planned, first, last)
@@ -70,9 +73,10 @@ def run_experiment(
         # on the console alone: what came of it is on the page of step 2
         for line in notes:
             print_line(f"note: {line}")
-        run = RunSteps(out, notebooks, planned, state, print_line, shared, on_step, last, watch is not None)
+        watched = watch is not None
+        run = RunSteps(out, notebooks, planned, state, print_line, shared, on_step, last, watched, kernels)
         # 2. the steps; those outside --from and --to are only listed in the report
-        with closing(run.kernels), run.stopped_by_any_error():
+        with run.stopped_by_any_error():
             if watch:
                 run.publish()
                 watch(out / "index.html")

@@ -11,10 +11,12 @@ from pathlib import Path
 import fake_loop
 import psutil
 import pytest
-from fake_loop import make_loop, run_fake
+from fake_loop import make_loop, run_fake, write_yaml
 
 from dataengine_lib.core.files import read_json, write_json
 from dataengine_lib.errors import DataEngineError
+from dataengine_lib.playground import sets
+from dataengine_lib.runs.kernels.forked_kernels import KernelForks
 from dataengine_lib.runs.precheck import check_run
 from dataengine_lib.runs.summary import warned_lines
 
@@ -62,6 +64,33 @@ class TestRun:
         assert [step.status for step in repeated.steps] == ["done", "skipped"], (
             "the same words, so nothing to shout"
         )
+
+    def test_the_process_of_kernels_starts_before_the_playground_is_drawn(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And by the first notebook, where the playground is there."""
+        order: list[str] = []
+        fork_kernels = fake_loop.fork_kernels
+
+        def noted(patch: pytest.MonkeyPatch) -> None:
+            fork_kernels(patch)
+            patch.setattr(KernelForks, "start", lambda _: order.append("kernels"))
+
+        monkeypatch.setattr(fake_loop, "fork_kernels", noted)
+        write_sets = sets._write_sets
+        monkeypatch.setattr(sets, "_write_sets", lambda *given: (order.append("drawing"), write_sets(*given)))
+        drawn = {
+            "cache": str(tmp_path / "cache"),
+            "sizes": {"base": 1, "pool": 1, "diagnose": 1, "holdout": 1},
+        }
+        run_fake(make_loop(tmp_path, playground=drawn))
+        assert order[:2] == ["kernels", "drawing"] and order.count("drawing") == 1
+        order.clear()
+        run_fake(write_yaml(tmp_path, playground=drawn))
+        assert order == []  # nothing changed
+        # a single notebook has a kernel of its own, and another seed is drawn first
+        run_fake(write_yaml(tmp_path, playground=drawn | {"seed": 1}), start="shout", stop="shout")
+        assert order == ["drawing"]
 
     def test_an_output_that_was_dropped_is_made_anew_only_when_a_step_has_to_read_it(
         self, tmp_path: Path

@@ -30,7 +30,7 @@ from dataengine_lib.runs.workflow import Planned
 class RunSteps:
     """A run in progress: its steps by number, and the state that is written to `run.json` after each.
 
-    `last` is the number of the last step that is to run.
+    `last` is the number of the last step that is to run; `kernels` are for their notebooks, and its maker closes them.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class RunSteps:
         on_step: Callable[[StepState, Manifest], None] | None,
         last: int,
         watched: bool,
+        kernels: KernelForks,
     ) -> None:
         self.out, self.notebooks, self.planned, self.state = out, notebooks, planned, state
         self.print_line, self.shared, self.on_step = print_line, shared, on_step
@@ -52,7 +53,7 @@ class RunSteps:
         self.display = StepDisplay(self.times, print_line, WatchedPage(out) if watched else None)
         self.dropped = dropped_outputs(planned, out)
         self.hashes = FileHashes(out / ".hashes.json")
-        self.kernels = KernelForks()
+        self.kernels = kernels
         # With other steps than the last run in this folder, the pages' links to the steps before and after are wrong.
         before, now = _labels_before(out), [step.label for step in state.steps]
         # `until` may have ended that run's rounds, and then it lists the same steps up to there

@@ -22,6 +22,7 @@ from dataengine_lib.core.machine.process_control import end_with_parent
 
 # What steps and the pages of their results import, most of it inside of functions. What is not installed is left out.
 _LIGHT = ["ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib_inline.backend_inline", "numpy", "pandas", "PIL.Image",
+          "openai", "sklearn.feature_extraction", "sklearn.linear_model",
           "dataengine_lib.report.evaluate", "dataengine_lib.runs.workflow"]  # fmt: skip
 _MODELS = ["torch", "transformers.models.llava.modeling_llava", "transformers.models.clip.modeling_clip", "accelerate",
            "dataengine_lib.students.loading", "dataengine_lib.training.student_training"]  # fmt: skip

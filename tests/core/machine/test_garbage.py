@@ -19,3 +19,13 @@ def test_older_objects_are_left_out_inside_the_block_alone() -> None:
     with pytest.raises(ZeroDivisionError), older_objects_kept():
         1 / 0  # noqa: B018
     assert gc.get_freeze_count() == 0
+
+
+def test_what_a_forked_kernel_left_out_before_stays_so() -> None:
+    gc.freeze()
+    try:
+        with older_objects_kept():
+            pass
+        assert gc.get_freeze_count() > 1_000
+    finally:
+        gc.unfreeze()
