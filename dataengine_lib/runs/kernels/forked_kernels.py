@@ -17,6 +17,7 @@ from typing import Any
 from dataengine_lib.core.machine.process_control import adopt_orphans
 
 _ANSWER_SECONDS = 60.0  # a fork takes milliseconds
+_QUIET_SECONDS = 0.02  # without a message, after which a new kernel has sent all it had to say
 _LEFT_SECONDS = 1.0  # that `close` waits for copies of a killed kernel
 _SERVER = "dataengine_lib.runs.kernels.kernel_server"
 
@@ -173,6 +174,15 @@ def own_kernel_manager(kernels: KernelForks, environment: Mapping[str, str], pri
 
         def start_kernel(self, **options: Any) -> Any:
             return super().start_kernel(**options, stderr=printed, env=dict(environment))
+
+        def client(self, **options: Any) -> Any:
+            found = super().client(**options)
+            get = found.iopub_channel.get_msg
+            # Jupyter waits 0.2 s for more messages of a kernel that is ready; those that come later are passed over
+            found.iopub_channel.get_msg = lambda timeout=None: get(
+                timeout if timeout is None else min(timeout, _QUIET_SECONDS)
+            )
+            return found
 
         async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
             provisioner: Any = self.provisioner
