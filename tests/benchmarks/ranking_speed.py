@@ -42,7 +42,7 @@ def naive_rank(student: HuggingFaceStudent, images: Any, prompts: Any, choices: 
     """As MLLM-DataEngine does it: the text and image of every option through processor and model."""
     scores = []
     for image, prompt, row in zip(images, prompts, choices, strict=True):
-        prefix = prompt_with_answer_start(student.processor, prompt, ANSWER_START)
+        prefix = prompt_with_answer_start(student.processor, prompt, ANSWER_START)[1]
         start = student.processor(text=[prefix], images=[[image]], return_tensors="pt")["input_ids"].shape[1]
         found = []
         for letter, choice in zip(LETTERS, row, strict=False):
@@ -61,7 +61,7 @@ def batched_rank(student: HuggingFaceStudent, images: Any, prompts: Any, choices
     """As lm-evaluation-harness's `loglikelihood`: all options of all questions, the longest first, in padded batches."""
     requests = []
     for place, (image, prompt, row) in enumerate(zip(images, prompts, choices, strict=True)):
-        prefix = prompt_with_answer_start(student.processor, prompt, ANSWER_START)
+        prefix = prompt_with_answer_start(student.processor, prompt, ANSWER_START)[1]
         start = student.processor(text=[prefix], images=[[image]], return_tensors="pt")["input_ids"].shape[1]
         for option, (letter, choice) in enumerate(zip(LETTERS, row, strict=False)):
             requests.append((f"{prefix} ({letter}) {choice}", image, start, place, option))
