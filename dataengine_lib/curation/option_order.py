@@ -66,10 +66,11 @@ class OptionOrder:
         record.student_answer = _new_index(record.student_answer, order)
         record.second_answer = _new_index(record.second_answer, order)
         record.blind_answer = _new_index(record.blind_answer, order)
-        record.second_answers = {
-            name: answer if answer < 0 else order.index(answer)
-            for name, answer in record.second_answers.items()
-        }
+        if record.second_answers:
+            record.second_answers = {
+                name: answer if answer < 0 else order.index(answer)
+                for name, answer in record.second_answers.items()
+            }
         return candidate
 
     def _order(self, number: int, correct: int, new: int) -> tuple[int, ...]:

@@ -165,7 +165,9 @@ def _refers_to_places(text: str, patterns: _Patterns) -> bool:
     plain = text.casefold()
     if ("option" in plain or "choice" in plain or "of the " in plain) and patterns.by_place.search(plain):
         return True
-    if _has_place(plain, "answer", patterns) or _has_place(plain, "alternative", patterns):
+    if "answer" in plain and _has_place(plain, "answer", patterns):
+        return True
+    if "alternative" in plain and _has_place(plain, "alternative", patterns):
         return True
     if (" one" in plain and patterns.one.search(plain)) or (" two" in plain and patterns.two.search(plain)):
         return True
