@@ -1,7 +1,7 @@
 """Kernels that are forked from one process, which has imported what steps need: each saves the seconds of its imports.
 
-The process starts with the first notebook, and works beside it. A notebook whose turn comes earlier, and every one on
-another system than Linux, gets a kernel as Jupyter starts it.
+The process starts while the playground is drawn, else with the first notebook, and imports beside it. A notebook whose
+turn comes earlier, and every one on another system than Linux, gets a kernel as Jupyter starts it.
 """
 
 import json
