@@ -12,7 +12,7 @@ from dataengine_lib.errors import DataEngineError, system_error_line
 from dataengine_lib.report.pages.watched import RunningStep
 from dataengine_lib.runs.execute_notebook import NotebookFailed, execute
 from dataengine_lib.runs.execution.new_state import waiting_steps
-from dataengine_lib.runs.execution.step_page import render_step
+from dataengine_lib.runs.execution.step_page import PageThread, render_step
 from dataengine_lib.runs.kernels.forked_kernels import KernelForks
 from dataengine_lib.runs.live.display import StepDisplay
 from dataengine_lib.runs.live.time_left import TimeLeft, earlier_seconds
@@ -54,6 +54,8 @@ class RunSteps:
         self.dropped = dropped_outputs(planned, out)
         self.hashes = FileHashes(out / ".hashes.json")
         self.kernels = kernels
+        # not in a study, whose own process drops a step's files and writes its page anew
+        self.pages = PageThread(is_used=shared is None and on_step is None)
         # With other steps than the last run in this folder, the pages' links to the steps before and after are wrong.
         before, now = _labels_before(out), [step.label for step in state.steps]
         # `until` may have ended that run's rounds, and then it lists the same steps up to there
@@ -65,6 +67,7 @@ class RunSteps:
         """Let `run.json` say that the run has stopped, also where no step failed: the reader of its output has gone."""
         try:
             yield
+            self.end_page()
         except BaseException as error:
             if self.state.status == "running":
                 if isinstance(error, BrokenPipeError):
@@ -77,6 +80,8 @@ class RunSteps:
                     self.write_types()
                     self.publish()
             raise
+        finally:
+            self.pages.close()
 
     def keep(self, number: int) -> None:
         """Leave a step outside --from and --to as an earlier run made it; the index shows what there is."""
@@ -119,9 +124,22 @@ class RunSteps:
         self._show(number, "done", manifest)
         self._print_warnings(number)
         self.publish()
+        if self._has_page_beside(number, manifest):
+            self.end_page()
+            self.pages.begin(number, item)
+
+    def end_page(self) -> None:
+        """Wait for the page that is being written. Raises DataEngineError naming its step."""
+        try:
+            self.pages.end()
+        except (DataEngineError, OSError, MemoryError) as error:
+            number = self.pages.number
+            reason = self._fail(number, error, self.state.steps[number].seconds or 0.0)
+            raise DataEngineError(f"{self.planned[number].label} failed: {reason}") from error
 
     def end_rounds(self, number: int, planned: list[Planned], reason: str) -> None:
         """Go on with `planned`, which has the same steps up to `number` and then the comparison of all rounds."""
+        self.end_page()
         item, known = self.planned[number], self.state.steps[: number + 1]
         self.planned = planned
         self.state.steps = known + waiting_steps(planned[number + 1 :])
@@ -191,8 +209,9 @@ class RunSteps:
                     Digest(os.path.relpath(path, self.out), self.hashes.of(path)) for path in written
                 ]
                 write_json(item.manifest, manifest)  # before rendering: the page lists the outputs in it
-                render_step(item)
-                # with the time of rendering, therefore written a second time
+                if not self._has_page_beside(number, manifest):
+                    render_step(item)
+                # with the time of rendering, unless it is beside the next step; therefore written a second time
                 manifest.seconds = round(time.monotonic() - began, 2)
                 write_json(item.manifest, manifest)
                 return manifest
@@ -202,6 +221,10 @@ class RunSteps:
                 see = f"; see {item.html}" if item.html.is_file() else ""
                 raise DataEngineError(f"{item.label} failed: {reason}{see}") from error
             raise
+
+    def _has_page_beside(self, number: int, manifest: Manifest) -> bool:
+        """Whether the step's page is written while the next step works."""
+        return self.pages.is_used and number < self.last and not manifest.taken_from
 
     def _fail(self, number: int, error: BaseException, seconds: float) -> str:
         """Keep and render the notebook as far as it ran, and record why it stopped. Returns the reason."""
