@@ -20,7 +20,8 @@ _PRIORITY = 2.5  # times the standard price, at most, of OpenAI's tier for which
 _MOST_TOKENS = 10**12  # of one reply
 FREE_TEACHERS = ("annotations", "local", "playground", "replay")
 _EXAMPLE = "dataengine_lib/resources/prices.yaml"
-_SNAPSHOT = re.compile(r"-\d{4}-\d{2}-\d{2}$")  # matches the end of "gpt-4o-2024-08-06"
+# matches the end of "gpt-4o-2024-08-06" and of "claude-sonnet-4-5-20250929"
+_SNAPSHOT = re.compile(r"-\d{4}-?\d{2}-?\d{2}$")
 
 
 class _TokenCounts(Protocol):

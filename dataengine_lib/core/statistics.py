@@ -113,9 +113,10 @@ def in_points(difference: float, digits: int = 1) -> str:
     """A difference of two shares (-1 to 1) in points, with its sign: `+8.3`; with 0 `digits` `+8`.
 
     Equal differences give the same text, however they were computed: 29/40 - 0/40 is 72.5 points and
-    32/40 - 3/40 a bit of arithmetic more, which is rounded away first. Ties go to the even digit, as everywhere in Python.
+    32/40 - 3/40 a bit of arithmetic more, which is rounded away first.
     """
-    return f"{round(100 * difference, _EXACT_DIGITS) + 0.0:+.{digits}f}"  # + 0.0: no minus before a zero
+    # + 0.0: no minus before a zero
+    return f"{round(round(100 * difference, _EXACT_DIGITS), digits) + 0.0:+.{digits}f}"
 
 
 def mcnemar(fixed: int, broken: int) -> float:

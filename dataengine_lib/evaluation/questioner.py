@@ -105,6 +105,7 @@ class Questioner:
                         images.append(image)
                 for task, outcome in zip(readable, self._answers(readable, images), strict=True):
                     outcomes[task.place] = outcome
+                del group, images  # before the next ones are decoded
         return [outcomes[task.place] for task in tasks]
 
     def _in_turn(self, tasks: Sequence[Task]) -> Generator[list[tuple[Task, "Image | str"]], None, None]:
@@ -116,8 +117,15 @@ class Questioner:
 
     def _exceeds_share(self, tasks: Sequence[Task]) -> bool:
         sizes = (image_size(self.image_root / name) for name in dict.fromkeys(task.image for task in tasks))
-        pixels = min(_PIXELS, sum(width * height for width, height in sizes))
-        return pixels * _PIXEL_BYTES > memory_share(self.at_once)
+        pixels = [width * height for width, height in sizes]
+        largest = group = 0
+        # as `_with_images` makes groups
+        for at in range(0, len(pixels), _DECODERS):
+            group += sum(pixels[at : at + _DECODERS])
+            largest = max(largest, group)
+            if group > _PIXELS:
+                group = 0
+        return largest * _PIXEL_BYTES > memory_share(self.at_once)
 
     def _with_images(self, tasks: Sequence[Task]) -> Iterator[list[tuple[Task, "Image | str"]]]:
         """The tasks with their images (or why one cannot be read), as many at a time as memory should hold.

@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from math import ceil
 from pathlib import Path
 from typing import Any
 
-from dataengine_lib.core.machine.ray_cluster import node_resources, ray_cluster, shares
+from dataengine_lib.core.machine.ray_cluster import most_on_one_node, node_resources, ray_cluster, shares
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.evaluation.questioner import Outcome, Questioner
@@ -45,7 +44,7 @@ def _ask_on_actors(
     waiting = iter(enumerate(batches))
     running: dict[Any, tuple[int, Any]] = {}  # by Ray's reference to the coming result
     # shares() starts no more workers than there are batches, so next() finds one for each
-    at_once = ceil(count / max(1, len(nodes)))  # on one machine
+    at_once = most_on_one_node(nodes, count, share)
     for actor in [actor_class.remote(make_questioner, folder, at_once) for _ in range(count)]:
         number, batch = next(waiting)
         running[actor.ask.remote(batch)] = (number, actor)
@@ -60,7 +59,7 @@ def _ask_on_actors(
 
 
 class _Worker:
-    """Holds a student; `folder` is where relative paths start, and `at_once` workers are on its machine."""
+    """Holds a student; `folder` is where relative paths start; at most `at_once` workers are on its machine."""
 
     def __init__(self, make_questioner: Callable[[], Questioner], folder: str, at_once: int) -> None:
         os.chdir(folder)

@@ -16,7 +16,7 @@ from dataengine_lib.runs.costs.judge_costs import judge_costs, judge_notes
 from dataengine_lib.runs.costs.planned_run import PlannedRun
 from dataengine_lib.runs.costs.reader_costs import reader_costs
 from dataengine_lib.runs.costs.spare_costs import spare_costs
-from dataengine_lib.runs.costs.student_costs import student_costs, student_notes
+from dataengine_lib.runs.costs.student_costs import evaluations_on_server, student_costs, student_notes
 from dataengine_lib.runs.costs.teacher_costs import sample_images, teacher_costs, type_cost_lines
 from dataengine_lib.runs.parameters import Experiment
 from dataengine_lib.runs.planning.placeholders import trains_on_new_data
@@ -106,9 +106,13 @@ def planned_costs(planned: list[Planned], rounds: int) -> tuple[CostPart | None,
 def cost_limits(planned: list[Planned]) -> dict[str, Limit]:
     """The budgets of a run's steps by their names, as `CostPart.limited_by`: of steps 1 to 4."""
     times = Counter(item.step.name for item in planned)
+    on_server = evaluations_on_server(planned)
     configs = first_configs(planned)
     return {
-        f"{name}.{budget}": Limit(getattr(configs[name], budget), times[name])
+        f"{name}.{budget}": Limit(
+            getattr(configs[name], budget),
+            on_server if (name, budget) == ("evaluate", "budget_usd") else times[name],
+        )
         for name, budget in _BUDGETS
         if name in configs
     }

@@ -123,3 +123,19 @@ def test_the_tier_that_served_a_request_is_counted(
 
 def test_flex_is_reserved_at_the_price_at_which_it_may_be_served() -> None:
     assert [PRICE.most(10, 5, tier) for tier in ("", "flex", "batch")] == [20, 20, 10]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("gpt-4o-2024-08-06", "gpt-4o"),
+        ("gpt-4o-2024-05-13", "gpt-4o-2024-05-13"),  # a snapshot with a price of its own
+        ("claude-sonnet-4-5-20250929", "claude-sonnet-4-5"),
+        ("claude-opus-4-1", "claude-opus-4-1"),
+        ("claude-opus-4-1-2", ""),
+    ],
+)
+def test_a_snapshot_has_the_price_of_its_model(name: str, line: str) -> None:
+    table = read_prices()
+    assert table.of(f"openai:{name}") == table.models.get(line)
+    assert not line or line in table.models

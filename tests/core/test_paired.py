@@ -123,7 +123,8 @@ def test_equal_differences_are_the_same_points_however_they_were_computed() -> N
         texts.setdefault(after - before, set()).add(f"{in_points(difference, 0)} {in_points(difference)}")
     assert {len(found) for found in texts.values()} == {1}
     assert texts[29] == {"+72 +72.5"} and texts[-1] == {"-2 -2.5"} and texts[0] == {"+0 +0.0"}
-    assert in_points(0.1 + 0.2 - 0.3 - 1e-17) == "+0.0"
+    assert in_points(0.1 + 0.2 - 0.3 - 1e-17) == in_points(-0.0004) == "+0.0"
+    assert in_points(-0.003, 0) == "+0" and in_points(-0.006, 0) == "-1"
 
 
 def test_mcnemar_without_changes() -> None:

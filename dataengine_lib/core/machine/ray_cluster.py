@@ -74,6 +74,18 @@ def shares(
     return count, {"num_cpus": next(fitting, 1)}
 
 
+def most_on_one_node(nodes: Sequence[Mapping[str, float]], count: int, share: Mapping[str, float]) -> int:
+    """How many of `count` workers may be on the same node, each with its `share` of it."""
+    places = [
+        min(
+            node.get("GPU", 0) // gpus if (gpus := share.get("num_gpus", 0)) else count,
+            node.get("CPU", 0) // cpus if (cpus := share.get("num_cpus", 0)) else count,
+        )
+        for node in nodes
+    ]
+    return max(1, min(count, int(max(places, default=1))))
+
+
 def _connect(ray: Any, workers: int | str, parameter: str, without_ray: str) -> None:
     # with RAY_ADDRESS set, ray.init connects there by itself
     # num_cpus: with more workers than CPUs, Ray gets a higher CPU count, so that it starts all of them

@@ -126,8 +126,9 @@ def left_out_warnings(left_out: Sequence[LeftOut]) -> list[str]:
 
 def _points(tested: GainVerdict) -> str:
     gain = tested.gain
-    direction, size = "up" if gain.gain >= 0 else "down", in_points(abs(gain.gain)).removeprefix("+")
-    return f"{direction} by {size} points (95 % interval {in_points(gain.low)} to {in_points(gain.high)})"
+    shown, low, high = in_points(gain.gain), in_points(gain.low), in_points(gain.high)
+    direction = "down" if shown.startswith("-") else "up"
+    return f"{direction} by {shown[1:]} points (95 % interval {low} to {high})"
 
 
 def _words(tested: GainVerdict) -> str:

@@ -88,9 +88,9 @@ def round_chart(
         for place, kind in enumerate(kinds):
             gain = last[kind].accuracy - first[kind].accuracy
             few = first[kind].too_few
-            color = GREY if few else DARK if gain >= 0 else RED
-            # to the right of the axes, which end at 100
             text = in_points(gain, 0) + (" ?" if few else "")
+            color = GREY if few else RED if text.startswith("-") else DARK
+            # to the right of the axes, which end at 100
             axes.text(101.5, place, text, va="center", color=color, weight="normal" if few else "bold")
             axes.axhline(place + 0.5, color=ROW_LINE, linewidth=0.8)
         label_rows(axes, [f"{'* ' if kind in weak_types else ''}{short_label(kind)}" for kind in kinds])

@@ -67,10 +67,10 @@ def _drawn(
         start, end = (layout.name + layout.bar * scores[kind].accuracy for scores in (before, after))
         difference = after[kind].accuracy - before[kind].accuracy
         few = before[kind].too_few
-        look = "few" if few else "up" if difference >= 0 else "down"
         name = escaped(cut_to_width(plain_name(kind), layout.columns))
         # SVG places a text by its base line: 4 pixels lower, it is in the middle of the row
         gain = in_points(difference, 0) + (" ?" if few else "")
+        look = "few" if few else "down" if gain.startswith("-") else "up"
         lines.append(
             f'<g class="row" pointer-events="all"><title>{escaped(rows[row])}</title>'
             f'<a {TYPE_ATTRIBUTE}="{type_anchor(kind)}">'

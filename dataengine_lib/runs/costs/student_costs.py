@@ -29,9 +29,14 @@ def student_costs(planned: Sequence[Planned]) -> Iterator[CostPart]:
         line = f"evaluate is not counted: the file of questions for {config.student} does not exist yet"
         yield CostPart("evaluate", "student", line)
         return
-    evaluations = sum(item.step.name == "evaluate" for item in planned)
     for _, requests in _requests(config):
-        yield CostPart.of("evaluate", "student", requests, "").times(evaluations)
+        yield CostPart.of("evaluate", "student", requests, "").times(evaluations_on_server(planned))
+
+
+def evaluations_on_server(planned: Sequence[Planned]) -> int:
+    """How many evaluations ask a student behind a server; those after a training ask its checkpoint."""
+    configs: list[Any] = [item.config for item in planned if item.step.name == "evaluate"]
+    return sum(config.student.startswith("api:") for config in configs)
 
 
 def student_notes(planned: Sequence[Planned]) -> Iterator[str]:
@@ -51,9 +56,10 @@ def student_notes(planned: Sequence[Planned]) -> Iterator[str]:
         if sum(known) > config.budget_usd:
             line += f", and it may cost {sum(known):,.2f} at most: without answers to all questions there are no figures"
         yield line
-    evaluations = sum(item.step.name == "evaluate" for item in planned)
+    evaluations = evaluations_on_server(planned)
     limits = {parts[0].limited_by: Limit(config.budget_usd, evaluations)}
-    yield f"student, in {evaluations:,} evaluations: {sum_line(parts, limits)}"
+    many = "evaluation" if evaluations == 1 else "evaluations"
+    yield f"student, in {evaluations:,} {many}: {sum_line(parts, limits)}"
 
 
 def _requests(config: Any) -> Iterator[tuple[str, PricedRequests]]:

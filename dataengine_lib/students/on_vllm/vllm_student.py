@@ -41,9 +41,11 @@ _TOP = 20  # log-probabilities of a place; vLLM lists at most max_logprobs, whic
 # Sources: vllm/v1/engine/input_processor.py ("The decoder prompt (length 9) is longer than the maximum model length of 8",
 # "… plus the number of requested output tokens … is longer than the maximum model length", "… prompt contains a(n) image
 # item …, which exceeds the pre-allocated encoder cache size"), vllm/renderers ("This model's maximum context length is 8
-# tokens. However, …") and vllm/multimodal/processing ("Failed to apply LlavaProcessor on data=…").
+# tokens. However, …"), vllm/multimodal/processing ("Failed to apply LlavaProcessor on data=…") and
+# vllm/entrypoints/chat_utils ("Found more '<image>' placeholders in input prompt than actual multimodal data items.").
 _REFUSAL = re.compile(
     r"longer than the maximum\s+model length|maximum context length|pre-allocated encoder cache size|^Failed to apply "
+    r"|placeholders in input prompt than actual"
 )
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM's max_lora_rank may be
 

@@ -19,16 +19,20 @@ from table.scripts import names, script_of
 def run_all(wanted: list[str]) -> list[str]:
     """Run these benchmarks; the names of those that ended with another status than 0."""
     failed = []
-    for number, name in enumerate(wanted, 1):
+    scripts = [script_of(name) for name in wanted]  # before the first one runs, which may take minutes
+    for number, (name, script) in enumerate(zip(wanted, scripts, strict=True), 1):
         print(f"[{number}/{len(wanted)}] {name}", flush=True)
-        if subprocess.run([sys.executable, "-W", "ignore", str(script_of(name))], check=False).returncode:
+        if subprocess.run([sys.executable, "-W", "ignore", str(script)], check=False).returncode:
             failed.append(name)
     return failed
 
 
 def main() -> None:
     wanted = sys.argv[1:] or names()
-    failed = run_all(wanted)
+    try:
+        failed = run_all(wanted)
+    except ValueError as error:
+        sys.exit(str(error))
     render.main()
     if failed:
         sys.exit(f"{len(failed)} of {len(wanted)} benchmarks missed a promise or failed: {', '.join(failed)}")

@@ -106,6 +106,7 @@ def test_only_faults_of_one_question_are_refusals(root: Path) -> None:
         ValueError("The decoder prompt contains a(n) image item with 9 embedding tokens, which exceeds the pre-allocated "
                    "encoder cache size 8."),
         ValueError("Failed to apply LlavaProcessor on data={'text': '…'} with kwargs={}"),
+        ValueError("Found more '<image>' placeholders in input prompt than actual multimodal data items."),
     ):  # fmt: skip
         with vllm_engine(see, fault=fault), pytest.raises(InputRefused):
             VllmStudent("owner/name").generate([image], ["Which?"])
