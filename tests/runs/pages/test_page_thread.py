@@ -60,14 +60,14 @@ def test_a_run_that_ends_early_has_all_pages_of_its_steps(
 def test_a_page_that_cannot_be_written_fails_its_own_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Rendered(monkeypatch, broken=FIRST)
     file = make_loop(tmp_path)
-    with pytest.raises(DataEngineError, match=r"^round1/0_write failed: its page cannot be written$"):
-        run_fake(file)
+    with monkeypatch.context() as patch:
+        Rendered(patch, broken=FIRST)
+        with pytest.raises(DataEngineError, match=r"^round1/0_write failed: its page cannot be written$"):
+            run_fake(file)
     state = read_json(tmp_path / "runs" / "fake" / "run.json")
     assert [step["status"] for step in state["steps"]] == ["failed", "done"]
     assert (state["status"], state["error"]) == ("failed", f"{FIRST}: its page cannot be written")
-    monkeypatch.undo()
     # the next run writes the page, and does no step twice
     assert [step.status for step in run_fake(file).steps] == ["skipped", "skipped"]
     assert (tmp_path / "runs" / "fake" / f"{FIRST}.html").is_file()
