@@ -117,9 +117,10 @@ def post_process(config: PostProcessConfig) -> PostProcessResult:
         stack.enter_context(older_objects_kept())
         replies = stack.enter_context(replies_read_ahead(config.input, config.output.parent))
         malformed = BadRows(config.input, config.max_bad_share, wanted=_WANTED, keep=_MOST_SHOWN)
+        lines = line_count(config.input)  # before the checks: an input that is missing is the first fault
         checks = RecordChecks(config, ledger, not config.shuffle_choices, config.max_bad_share)
         counted = _counted(replies, malformed)
-        shown = progress_bar(counted, total=line_count(config.input), desc="checking replies", unit="row")
+        shown = progress_bar(counted, total=lines, desc="checking replies", unit="row")
         kept = JsonList(stack.enter_context(replacing(config.output)))
         with replacing(rejects_path) as rejects:
             for item in _items(config, checks, decisions, stack.enter_context(shown)):
