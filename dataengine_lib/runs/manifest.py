@@ -38,10 +38,9 @@ class Manifest(msgspec.Struct, kw_only=True):
 
     Paths of `outputs` are relative to the run's folder, so that a run can be moved. `seconds` is the whole time of
     the step (without its page where that was written while the next step worked), `work_seconds` the part without
-    notebook start-up and rendering. `warnings` are shown whenever the step is
-    skipped as unchanged. `dropped` are outputs that were removed on purpose: a step that needs one has it made anew.
-    `taken_from` is the run of the same study that made the step, as its folder seen from the study's; empty where this
-    run made it.
+    notebook start-up and rendering. `warnings` are shown whenever the step is skipped as unchanged. `dropped` are outputs
+    that were removed on purpose: a step that needs one has it made anew. `taken_from` is the run of the same study that
+    made the step, as its folder seen from the study's; empty where this run made it.
     """
 
     step: str

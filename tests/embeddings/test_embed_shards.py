@@ -1,6 +1,6 @@
 """Several batches at the same time by a small encoder: the same rows as one after the other, errors, threads."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -19,11 +19,8 @@ CLIP = str(PROJECT_ROOT / "data_demo/models/tiny-clip")
 
 
 @pytest.fixture
-def three_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    yield
-    torch.set_num_threads(before)
+def three_threads(torch_threads: Callable[[int], None]) -> None:
+    torch_threads(3)
 
 
 @pytest.fixture

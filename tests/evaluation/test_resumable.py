@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -207,14 +207,9 @@ def test_each_worker_fits_on_one_node(
 
 
 @pytest.fixture
-def two_threads() -> Iterator[None]:
+def two_threads(torch_threads: Callable[[int], None]) -> None:
     """As on a machine with two cores."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    torch_threads(2)
 
 
 def test_a_small_student_answers_in_two_processes_with_the_same_files(

@@ -68,7 +68,6 @@ class TestRun:
     def test_the_process_of_kernels_starts_before_the_playground_is_drawn(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """And by the first notebook, where the playground is there."""
         order: list[str] = []
         fork_kernels = fake_loop.fork_kernels
 

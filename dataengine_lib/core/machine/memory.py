@@ -21,12 +21,12 @@ def memory_share(processes: int) -> int:
     """
     import psutil
 
-    return min(int(psutil.virtual_memory().total), *_container_limits()) // 4 // processes
+    return min([int(psutil.virtual_memory().total), *_container_limits()]) // 4 // processes
 
 
 def _container_limits() -> list[int]:
-    """Bytes, from the files of control groups, versions 2 and 1; at least one number, which may be huge."""
-    found = [sys.maxsize]
+    """Bytes, from the files of control groups, versions 2 and 1; a number may be huge."""
+    found = []
     for file in _LIMITS:
         # no such file without control groups; "max" where there is no limit
         with suppress(OSError, ValueError):

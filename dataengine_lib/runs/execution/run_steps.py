@@ -124,7 +124,7 @@ class RunSteps:
         self._show(number, "done", manifest)
         self._print_warnings(number)
         self.publish()
-        if self._has_page_beside(number, manifest):
+        if self._has_page_beside(number):
             self.end_page()
             self.pages.begin(number, item)
 
@@ -209,7 +209,7 @@ class RunSteps:
                     Digest(os.path.relpath(path, self.out), self.hashes.of(path)) for path in written
                 ]
                 write_json(item.manifest, manifest)  # before rendering: the page lists the outputs in it
-                if not self._has_page_beside(number, manifest):
+                if not self._has_page_beside(number):
                     render_step(item)
                 # with the time of rendering, unless it is beside the next step; therefore written a second time
                 manifest.seconds = round(time.monotonic() - began, 2)
@@ -222,9 +222,9 @@ class RunSteps:
                 raise DataEngineError(f"{item.label} failed: {reason}{see}") from error
             raise
 
-    def _has_page_beside(self, number: int, manifest: Manifest) -> bool:
+    def _has_page_beside(self, number: int) -> bool:
         """Whether the step's page is written while the next step works."""
-        return self.pages.is_used and number < self.last and not manifest.taken_from
+        return self.pages.is_used and number < self.last
 
     def _fail(self, number: int, error: BaseException, seconds: float) -> str:
         """Keep and render the notebook as far as it ran, and record why it stopped. Returns the reason."""

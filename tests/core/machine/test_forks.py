@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
 import pytest
-import torch
 
 from dataengine_lib.core.machine.forks import ForkEnded, in_forks, processes_for
 from dataengine_lib.core.machine.threads import ONE_THREAD_BELOW
@@ -108,11 +108,9 @@ def _runs(process: int) -> bool:
     return False
 
 
-def test_small_models_are_worth_a_process_for_each_thread_of_a_large_one() -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
-        assert processes_for(ONE_THREAD_BELOW - 1) == (3 if sys.platform == "linux" else 1)
-        assert processes_for(ONE_THREAD_BELOW) == 1
-    finally:
-        torch.set_num_threads(before)
+def test_small_models_are_worth_a_process_for_each_thread_of_a_large_one(
+    torch_threads: Callable[[int], None],
+) -> None:
+    torch_threads(3)
+    assert processes_for(ONE_THREAD_BELOW - 1) == (3 if sys.platform == "linux" else 1)
+    assert processes_for(ONE_THREAD_BELOW) == 1

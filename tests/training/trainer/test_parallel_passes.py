@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,6 @@ from dataengine_lib.training.trainer.parallel_passes import runs_at_once
 CPU = torch.device("cpu")
 
 
-@pytest.fixture
-def threads() -> Iterator[Any]:
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
-
-
 def uneven(count: int) -> list[dict[str, Any]]:
     """Rows with questions and answers of different lengths."""
     choices = ["red", "green and bright", "blue", "white, or nearly white, in this light"]
@@ -34,7 +27,12 @@ def uneven(count: int) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("method", "dtype"), [("full", "bfloat16"), ("lora", "float32")])
 def test_the_weights_are_the_same_in_one_process_and_in_several(
-    config: Make, images: Path, threads: Any, monkeypatch: pytest.MonkeyPatch, method: str, dtype: str
+    config: Make,
+    images: Path,
+    torch_threads: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    dtype: str,
 ) -> None:
     encoded = images / "encoded"
     real = ExampleEncoder.batch
@@ -52,7 +50,7 @@ def test_the_weights_are_the_same_in_one_process_and_in_several(
     found = {}
     for count in (1, 3):
         encoded.unlink(missing_ok=True)
-        threads(count)
+        torch_threads(count)
         done = fine_tune(config(uneven(16), output_dir=images / f"of{count}", **settings))
         processes = {line.split()[0] for line in encoded.read_text().splitlines()}
         assert len(processes) == count
@@ -61,9 +59,9 @@ def test_the_weights_are_the_same_in_one_process_and_in_several(
 
 
 def test_errors_of_a_copy_are_those_of_the_step(
-    config: Make, threads: Any, monkeypatch: pytest.MonkeyPatch
+    config: Make, torch_threads: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads(2)
+    torch_threads(2)
     here, real = os.getpid(), ExampleEncoder.batch
 
     def broken(self: Any, examples: Any) -> Any:
@@ -92,9 +90,9 @@ class _Attention(nn.Module):
         self.attention_dropout = dropout
 
 
-def test_only_what_gives_the_same_weights_runs_at_once(threads: Any) -> None:
+def test_only_what_gives_the_same_weights_runs_at_once(torch_threads: Callable[[int], None]) -> None:
     plain = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.0), _Attention(0.0), nn.LayerNorm(2))
-    threads(2)
+    torch_threads(2)
     assert runs_at_once(plain, 2, CPU)
     assert not runs_at_once(plain, 1, CPU), "a step of one pass"
     assert not runs_at_once(plain, 3, CPU), "more passes than cores"
