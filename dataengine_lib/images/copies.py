@@ -1,16 +1,18 @@
 """Steps 2 and 4: finds images that are copies of evaluation images, also mirrored, cropped, gray, framed or turned ones."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
+from dataengine_lib.core.machine.forks import ForkEnded, in_forks, processes_on_cores
 from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.core.written_files.whole_file import replacing
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images.decode import decode_image
 from dataengine_lib.images.perceptual_hash import WORDS, candidate_hashes, evaluation_hashes
 
@@ -23,8 +25,10 @@ HASH_FILE = "image_hashes.npz"  # the name of the cache in the folder of embeddi
 _COPY_BITS = 30
 # In the first word, the lowest vertical frequencies: only hashes that are this near there are compared as a whole.
 _FIRST_WORD_BITS = 20
-_THREADS = 4  # that hash evaluation images
-_CACHE_VERSION = 1  # raise it when the same image no longer gives the same hashes
+_SHARED_OUT_FROM = 32  # images; fewer are hashed in less time than it takes to copy the process
+_CACHE_VERSION = 2  # raise it when the same image no longer gives the same hashes
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class CopyFinder:
         digests: dict[str, Path] = {}
         hashes, owners, files = [np.empty((0, WORDS), np.uint64)], [np.empty(0, np.int64)], list[Path]()
         paths = list(dict.fromkeys(evaluation))
-        read = self._cache.read_all(paths, "evaluation")
+        read = self._cache.read_all(paths, "evaluation", lambda picture: picture)
         bar = progress_bar(
             read, total=len(paths), desc="hashing evaluation images", unit="image", leave=False
         )
@@ -66,9 +70,13 @@ class CopyFinder:
 
     def original(self, path: Path) -> Path | None:
         """The evaluation image that the image in `path` is a copy of; None if there is none or it cannot be read."""
-        picture = self._cache.read(path, "candidate")
-        if picture is None:
-            return None
+        return next(self.originals([path]))
+
+    def originals(self, paths: Sequence[Path]) -> Iterator[Path | None]:
+        """As `original`, of many images in their order, which are hashed on all cores."""
+        return self._cache.read_all(paths, "candidate", self._original_of)
+
+    def _original_of(self, picture: _Picture) -> Path | None:
         if same := self._digests.get(picture.digest):
             return same
         for one in picture.hashes:
@@ -94,37 +102,44 @@ class _HashCache:
         if file is not None and file.is_file():
             self._load(file)
 
-    def read(self, path: Path, kind: str) -> _Picture | None:
-        """The hashes of an image file, `evaluation` or `candidate` ones; None when it cannot be read."""
-        return self._kept(*self._made(path, kind))
+    def read_all(
+        self, paths: Sequence[Path], kind: str, find: Callable[[_Picture], _T | None]
+    ) -> Iterator[_T | None]:
+        """What `find` finds in the hashes of image files, in their order; None for a file that cannot be read.
 
-    def read_all(self, paths: Iterable[Path], kind: str) -> Iterator[_Picture | None]:
-        """As `read`, of many images in their order; threads decode and hash them, mostly outside Python's global lock."""
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for key, picture in pool.map(partial(self._made, kind=kind), paths):
-                yield self._kept(key, picture)
+        The hashes are `evaluation` or `candidate` ones. The work on files that are not known is shared out among the
+        cores.
+        """
 
-    def _made(self, path: Path, kind: str) -> tuple[str, _Picture | None]:
-        """The image's key in the cache, and its hashes, made where the cache lacks them."""
+        def hashed(path: Path) -> tuple[_Picture, _T | None] | None:
+            picture = _picture(path, kind)
+            return (picture, find(picture)) if picture else None
+
+        keys = [self._key(path, kind) for path in paths]
+        new = {key: path for path, key in zip(paths, keys, strict=True) if key and key not in self._known}
+        processes = processes_on_cores() if len(new) >= _SHARED_OUT_FROM else 1
+        with closing(in_forks(hashed, list(new.values()), processes)) as made:
+            try:
+                for key in keys:
+                    if new.pop(key, None) and (result := next(made)):
+                        (self._known[key], found), self._is_new = result, True
+                        yield found
+                    elif known := self._known.get(key):
+                        yield find(known)
+                    else:
+                        yield None
+            except ForkEnded as error:
+                raise DataEngineError(
+                    f"hashing images: {error}, most likely for lack of memory; set OMP_NUM_THREADS to 1 and run again"
+                ) from error
+
+    def _key(self, path: Path, kind: str) -> str:
+        """The name of an image in the cache; empty for a file that is not there."""
         try:
             state = path.stat()
-            key = f"{kind}\n{path.absolute()}\n{state.st_size}\n{state.st_mtime_ns}"
-            if known := self._known.get(key):
-                return key, known
-            content = path.read_bytes()
         except OSError:
-            return "", None
-        image = decode_image(content)
-        if isinstance(image, str):
-            return key, None
-        make = evaluation_hashes if kind == "evaluation" else candidate_hashes
-        return key, _Picture(hashlib.blake2b(content, digest_size=16).hexdigest(), make(image))
-
-    def _kept(self, key: str, picture: _Picture | None) -> _Picture | None:
-        # the order of the file's rows is that in which images are asked for, not that in which threads end
-        if picture is not None and key not in self._known:
-            self._known[key], self._is_new = picture, True
-        return picture
+            return ""
+        return f"{kind}\n{path.absolute()}\n{state.st_size}\n{state.st_mtime_ns}"
 
     def save(self) -> None:
         if self.file is None or not self._is_new:
@@ -154,3 +169,16 @@ class _HashCache:
             self._known = {
                 key: _Picture(digest, part) for key, digest, part in zip(keys, digests, parts, strict=True)
             }
+
+
+def _picture(path: Path, kind: str) -> _Picture | None:
+    """The digest and hashes of an image file; None when it cannot be read."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    image = decode_image(content)
+    if isinstance(image, str):
+        return None
+    make = evaluation_hashes if kind == "evaluation" else candidate_hashes
+    return _Picture(hashlib.blake2b(content, digest_size=16).hexdigest(), make(image))

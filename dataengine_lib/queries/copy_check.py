@@ -1,11 +1,16 @@
 """Step 2: no query about a copy of an evaluation image; each pool image that is drawn is compared with all of them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from dataengine_lib.core.progress.bar import progress_bar
 from dataengine_lib.images.copies import COPY, HASH_FILE, CopyFinder
 from dataengine_lib.queries.query_pool import QueryPool
+
+# Images that are compared at once, at least, and the share of those that will be drawn. If one of them turns out to be
+# a copy, other images are drawn in place of some that come after it.
+_AT_ONCE = 256
+_SHARE_AT_ONCE = 1 / 8
 
 
 class CopyCheck:
@@ -22,16 +27,39 @@ class CopyCheck:
         self._finder = CopyFinder(originals, store / HASH_FILE)
         self._bar = progress_bar(desc="comparing images", unit="image", leave=False)
         self.drawn = 0
+        self._is_copy: dict[int, bool] = {}  # by row, of images that were compared
+
+    def look_ahead(self, drawn: Callable[[Callable[[int], bool]], list[int]]) -> None:
+        """Compare images before `is_usable` is asked about them, many at once on all cores.
+
+        `drawn(usable)` gives the rows that it will be asked about, in order, if `usable` has its answers.
+        """
+        while rows := [row for row in drawn(self._may_be_usable) if row not in self._is_copy]:
+            at_once = max(_AT_ONCE, int(len(rows) * _SHARE_AT_ONCE))
+            for start in range(0, len(rows), at_once):
+                if self._compare(rows[start : start + at_once]):
+                    break
 
     def is_usable(self, row: int) -> bool:
         """Whether the pool image of that row is no copy."""
         self.drawn += 1
-        self._bar.update()
+        if row not in self._is_copy:
+            self._compare([row])
+        if self._is_copy[row]:
+            self.pool.leave_out([row], COPY)
+        return not self._is_copy[row]
+
+    def _may_be_usable(self, row: int) -> bool:
+        return not self._is_copy.get(row)
+
+    def _compare(self, rows: list[int]) -> bool:
+        """Compare the images; whether one of them is a copy."""
         images = self.pool.images
-        if self._finder.original(images.root / images.paths[row]) is None:
-            return True
-        self.pool.leave_out([row], COPY)
-        return False
+        found = self._finder.originals([images.root / images.paths[row] for row in rows])
+        for row, original in zip(rows, found, strict=True):
+            self._is_copy[row] = original is not None
+            self._bar.update()
+        return any(self._is_copy[row] for row in rows)
 
     def finish(self) -> None:
         """Keep the hashes for the next round and for step 4."""

@@ -10,6 +10,7 @@ import msgspec
 from dataengine_lib.core.records import CHOICE, FOUR_CHOICES, YES_NO, Query
 from dataengine_lib.queries.answer_kinds import wanted_answers
 from dataengine_lib.queries.bad_cases import BadCase
+from dataengine_lib.queries.copy_check import CopyCheck
 from dataengine_lib.queries.coverage import Coverage
 from dataengine_lib.queries.image_search import Anchors
 from dataengine_lib.queries.prompt import QueryPrompt
@@ -36,7 +37,7 @@ class WrittenQueries:
 class QueryWriter:
     """Makes queries from bad cases and pool images; `round` is written into each of them.
 
-    `usable(row)` is asked of each pool image that is drawn; no query takes one for which it is false. With `coverage`,
+    Each pool image that is drawn is given to `copies`; no query takes a copy of an evaluation image. With `coverage`,
     every query is one that its teacher answers.
     """
 
@@ -44,9 +45,9 @@ class QueryWriter:
     categories: CategorySet
     pool: QueryPool
     anchors: Anchors
+    copies: CopyCheck
     max_prompt_tokens: int | None = None
     round: int = 0
-    usable: Callable[[int], bool] = lambda row: True
     coverage: Coverage | None = None
 
     def write(
@@ -92,7 +93,22 @@ class QueryWriter:
         free = self.pool.free.copy()
         free[list(taken)] = False
         redraws = COVERED_REDRAWS if by_image else MAX_REDRAWS
-        picks = pick_images(drafts, near, free, rng, fits, self.usable, redraws)
+
+        def drawn(is_usable: Callable[[int], bool]) -> list[int]:
+            # the images that are drawn if they all fit; the draws below are made with the same numbers
+            same, rows = Random(), list[int]()
+            same.setstate(rng.getstate())
+
+            def is_usable_row(row: int) -> bool:
+                rows.append(row)
+                return is_usable(row)
+
+            pick_images(drafts, near, free, same, usable=is_usable_row)
+            return rows
+
+        if self.coverage is None:
+            self.copies.look_ahead(drawn)
+        picks = pick_images(drafts, near, free, rng, fits, self.copies.is_usable, redraws)
         queries = [
             self.query(
                 drafts[pick.draft].question_type,

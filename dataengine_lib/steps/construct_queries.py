@@ -214,9 +214,9 @@ def construct_queries(config: ConstructQueriesConfig) -> ConstructQueriesResult:
         inputs.categories,
         pool,
         anchors,
+        copies,
         config.max_prompt_tokens,
         config.round,
-        copies.is_usable,
         inputs.coverage,
     )
     written = writer.write(drafts, cases_shown(drafts, inputs.cases), rng)

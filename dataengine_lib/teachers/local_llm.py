@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import queue
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from dataengine_lib.core.machine.process_control import available_cores
 from dataengine_lib.core.text import one_line
 from dataengine_lib.errors import DataEngineError, ParameterError, install_command
 
@@ -105,11 +105,7 @@ def serve_local(
 
 def _threads() -> int:
     """All cores but one: llama.cpp's threads wait busily, so one that shares its core slows down all of them."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows
-        cores = os.cpu_count() or 1
-    return max(1, cores - 1)
+    return max(1, available_cores() - 1)
 
 
 def _wait_for_address(child: subprocess.Popen[bytes], start_s: float, file: Path, log: IO[bytes]) -> str:

@@ -1,6 +1,8 @@
 """Tests of images/copies.py and images/perceptual_hash.py: which copies are found, which other images are not."""
 
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from project import COCO_MINI, PROJECT_ROOT
 
+from dataengine_lib.errors import DataEngineError
 from dataengine_lib.images import copies
 from dataengine_lib.images.copies import CopyFinder
 from dataengine_lib.images.decode import decode_image
@@ -26,7 +29,7 @@ def cut(image: Image.Image, share: float, x: float = 0.5, y: float = 0.5) -> Ima
 
 
 def test_hashes_are_those_of_imagehash() -> None:
-    """In the order in which an image and its parts are hashed; what shows hardly anything has none."""
+    """Those of an image, mirrored and turned, are the first ones; what shows hardly anything has none."""
     for file in sorted((PROJECT_ROOT / "data_demo").rglob("*.jpg"))[:3]:
         image = Image.open(file)
         gray = image.convert("L")
@@ -36,7 +39,7 @@ def test_hashes_are_those_of_imagehash() -> None:
         expected = [np.packbits(imagehash.phash(one, hash_size=16).hash).view(np.uint64) for one in turned]
         found = candidate_hashes(image)
         assert found.dtype == np.uint64 and found.shape[1] == 4 and len(found) > 20
-        assert (found[: len(turned)] == np.stack(expected)).all()
+        assert {tuple(row) for row in found[: len(turned)]} == {tuple(row) for row in np.stack(expected)}
         assert (evaluation_hashes(image)[0] == expected[0]).all()
     assert candidate_hashes(Image.new("RGB", (90, 60), "gray")).shape == (0, 4)
 
@@ -157,22 +160,65 @@ def test_hashes_are_kept_and_made_anew_for_a_changed_file(originals: list[Path],
     assert CopyFinder(originals[:3], cache).original(image) == originals[1]
 
 
-def test_the_cache_has_the_same_bytes_whichever_thread_is_the_first(
-    originals: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("processes", [1, 3])
+def test_many_images_are_compared_in_their_order_by_any_number_of_processes(
+    originals: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, processes: int
 ) -> None:
-    caches = [tmp_path / f"{number}.npz" for number in range(2)]
-    for cache, late in zip(caches, (False, True), strict=True):
+    monkeypatch.setattr(copies, "processes_on_cores", lambda: processes)
+    monkeypatch.setattr(copies, "_SHARED_OUT_FROM", 2)
+    pid_file = tmp_path / "pids"
 
-        def decode(content: bytes, late: bool = late) -> Image.Image | str:
-            if late and content == originals[0].read_bytes():
-                time.sleep(0.3)  # the first image is the last one to be hashed
-            return decode_image(content)
+    def decode(content: bytes) -> Image.Image | str:
+        with pid_file.open("a") as stream:
+            stream.write(f"{os.getpid()}\n")
+        if content == originals[0].read_bytes():
+            time.sleep(0.3)  # the first image is the last one to be hashed
+        return decode_image(content)
 
-        monkeypatch.setattr(copies, "decode_image", decode)
-        CopyFinder(originals, cache).save()
-    assert caches[0].read_bytes() == caches[1].read_bytes()
-    with np.load(caches[0]) as saved:
-        assert [key.split("\n")[1] for key in saved["keys"]] == [str(path) for path in originals]
+    monkeypatch.setattr(copies, "decode_image", decode)
+    cache = tmp_path / "hashes.npz"
+    finder = CopyFinder(originals, cache)
+    broken, missing, other = tmp_path / "broken.jpg", tmp_path / "missing.jpg", tmp_path / "other.png"
+    broken.write_bytes(b"\xff\xd8 broken")
+    drawn(500).save(other)
+    mirrored = tmp_path / "mirrored.png"
+    ImageOps.mirror(drawn(3)).save(mirrored)
+    assert finder.original(mirrored) == originals[3]
+    # some are known, one is named twice, two cannot be read
+    asked = [originals[1], broken, mirrored, other, missing, broken, other, originals[0]]
+    assert list(finder.originals(asked)) == [
+        originals[1],
+        None,
+        originals[3],
+        None,
+        None,
+        None,
+        None,
+        originals[0],
+    ]
+    assert len(set(pid_file.read_text().split()) - {str(os.getpid())}) == (
+        0 if processes == 1 else 2 * processes
+    )
+    finder.save()
+    with np.load(cache) as saved:
+        keys = [tuple(key.split("\n")[:2]) for key in saved["keys"]]
+    evaluation = [("evaluation", str(path)) for path in originals]
+    assert keys == [
+        *evaluation,
+        *(("candidate", str(path)) for path in (mirrored, originals[1], other, originals[0])),
+    ]
+
+
+def test_a_process_that_is_ended_from_outside_is_one_clear_line(
+    originals: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(copies, "processes_on_cores", lambda: 2)
+    monkeypatch.setattr(copies, "_SHARED_OUT_FROM", 2)
+    monkeypatch.setattr(copies, "decode_image", lambda content: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(
+        DataEngineError, match=r"^hashing images: a process ended .* set OMP_NUM_THREADS to 1"
+    ):
+        CopyFinder(originals[:2])
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut"])

@@ -24,6 +24,8 @@ from dataengine_lib.embeddings.encoder import Encoder, load_encoder
 from dataengine_lib.errors import DataEngineError, ParameterError
 from dataengine_lib.images.copies import COPY
 from dataengine_lib.playground.server import message_text, serve
+from dataengine_lib.queries import copy_check
+from dataengine_lib.queries.copy_check import CopyCheck
 from dataengine_lib.queries.image_search import UNREADABLE_IMAGE
 from dataengine_lib.queries.query_pool import EARLIER_ROUND
 from dataengine_lib.queries.type_shares import (
@@ -430,6 +432,36 @@ def test_copies_that_were_changed_are_left_out(world: SimpleNamespace) -> None:
     assert set(range(1, 61)) - {query.image_id for query in result.queries} == {30, 31, 32, 33}
     assert result.left_out == {COPY: 4}
     assert (world.root / "store/image_hashes.npz").is_file()
+
+
+def test_images_that_will_be_drawn_are_compared_before_and_the_queries_are_the_same(
+    world: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each copy changes which images are drawn after it; they are then foreseen once more."""
+    for number in range(1, 61, 6):
+        with Image.open(world.root / f"scored/val2017/{2:012d}.jpg") as image:
+            image.save(world.root / f"pool/train2017/{number:012d}.jpg", quality=80)
+    settings = {"maxnum": 24, "neighbour_share": 1.0, "spare_share": 0.5}
+
+    def run() -> tuple[bytes, bytes, dict[str, int]]:
+        left_out = world.run(**settings).left_out
+        return world.output.read_bytes(), world.output.with_name("gptvqa_spare.json").read_bytes(), left_out
+
+    compared: list[list[int]] = []  # the rows of each comparison
+    compare = CopyCheck._compare
+    monkeypatch.setattr(
+        CopyCheck, "_compare", lambda self, rows: compared.append(rows) or compare(self, rows)
+    )
+    monkeypatch.setattr(copy_check, "_AT_ONCE", 4)
+    foreseen = run()
+    assert foreseen[2][COPY] > 2
+    assert max(len(rows) for rows in compared) == 4
+    drawn = [row for rows in compared for row in rows]
+    assert len(set(drawn)) == len(drawn) < 60
+    monkeypatch.setattr(CopyCheck, "look_ahead", lambda self, drawn: None)
+    compared.clear()
+    assert run() == foreseen
+    assert {len(rows) for rows in compared} == {1}
 
 
 def test_evaluation_questions_whose_images_are_not_found_stop_the_step(world: SimpleNamespace) -> None:

@@ -1,4 +1,4 @@
-"""Work of a small model shared out among the cores: copies of this process, each of which computes in one thread.
+"""Work of a small model, or on images, shared out among the cores: copies of this process with one thread each.
 
 As each piece of work is done whole by one of them, results are the same with any number of copies.
 """
@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]  # as its own workers use
 from typing import Any, Generic, TypeVar
 
-from dataengine_lib.core.machine.process_control import end_with_parent
+from dataengine_lib.core.machine.process_control import available_cores, end_with_parent
 from dataengine_lib.core.machine.threads import works_at_once
 
 _T = TypeVar("_T")
@@ -33,6 +33,14 @@ def processes_for(parameters: int) -> int:
     has loaded.
     """
     return works_at_once(parameters) if sys.platform == "linux" else 1
+
+
+def processes_on_cores() -> int:
+    """How many processes work without a model is worth: one for each core, OMP_NUM_THREADS at most; see `processes_for`."""
+    if sys.platform != "linux":
+        return 1
+    limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]  # one number for each level of nesting
+    return min(available_cores(), int(limit)) if limit.isdecimal() and int(limit) else available_cores()
 
 
 class Fork(Generic[_T, _R]):
@@ -132,10 +140,9 @@ def _serve(connection: Connection, work: Callable[[Any], Any], parent: int) -> N
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # collections of garbage would write to all that was copied, and each copy would need memory of its own for it
     gc.freeze()
-    import torch
-
-    # a copy has none of the threads of its parent, and must not wait for them
-    torch.set_num_threads(1)
+    if torch := sys.modules.get("torch"):
+        # a copy has none of the threads of its parent, and must not wait for them
+        torch.set_num_threads(1)
     while True:
         item = connection.recv()
         try:

@@ -21,6 +21,7 @@ from typing import IO
 import msgspec
 
 from dataengine_lib.core.json_rows import json_rows
+from dataengine_lib.core.machine.process_control import available_cores
 from dataengine_lib.core.text import printable_line
 from dataengine_lib.curation.parsing.parsed_replies import ParsedReply, parse_replies, parse_row
 from dataengine_lib.errors import DataEngineError
@@ -44,7 +45,7 @@ def replies_read_ahead(path: Path, folder: Path) -> Iterator[Iterator[ParsedRepl
     and while the replies are read when the process has failed.
     """
     # Windows has no pread
-    if _cores() < 2 or not _is_large(path) or not hasattr(os, "pread") or others_format(path):
+    if available_cores() < 2 or not _is_large(path) or not hasattr(os, "pread") or others_format(path):
         yield parse_replies(path)
         return
     try:
@@ -66,12 +67,6 @@ def replies_read_ahead(path: Path, folder: Path) -> Iterator[Iterator[ParsedRepl
         finally:
             process.kill()
             process.communicate()
-
-
-def _cores() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _is_large(path: Path) -> bool:

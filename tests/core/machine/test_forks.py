@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dataengine_lib.core.machine.forks import ForkEnded, in_forks, processes_for
+from dataengine_lib.core.machine.forks import ForkEnded, in_forks, processes_for, processes_on_cores
 from dataengine_lib.core.machine.threads import ONE_THREAD_BELOW
 from dataengine_lib.errors import DataEngineError
 
@@ -114,3 +114,13 @@ def test_small_models_are_worth_a_process_for_each_thread_of_a_large_one(
     torch_threads(3)
     assert processes_for(ONE_THREAD_BELOW - 1) == (3 if sys.platform == "linux" else 1)
     assert processes_for(ONE_THREAD_BELOW) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="work is shared out among processes on Linux alone")
+@pytest.mark.parametrize(("variable", "expected"), [("", 6), ("2", 2), ("8", 6), ("0", 6), ("2,1", 2)])
+def test_work_on_images_has_a_process_for_each_core(
+    monkeypatch: pytest.MonkeyPatch, variable: str, expected: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)))
+    monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    assert processes_on_cores() == expected

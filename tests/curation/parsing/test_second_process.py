@@ -48,7 +48,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator["list[subprocess.Popen[
             found.append(self)
 
     monkeypatch.setattr(second_process, "_LARGE", 1)
-    monkeypatch.setattr(second_process, "_cores", lambda: 2)
+    monkeypatch.setattr(second_process, "available_cores", lambda: 2)
     monkeypatch.setattr(second_process.subprocess, "Popen", Noted)
     yield found
 
@@ -66,7 +66,7 @@ def test_it_gives_the_same_files(
     source = write_rows(tmp_path / "gptvqa_result.jsonl", count)
     found = written(source, tmp_path / "two")
     assert [process.returncode for process in started] == [0]
-    monkeypatch.setattr(second_process, "_cores", lambda: 1)
+    monkeypatch.setattr(second_process, "available_cores", lambda: 1)
     assert written(source, tmp_path / "one") == found
     assert len(started) == 1 and {"train.json", "rejects.jsonl", "post_process.json"} == found.keys()
 
