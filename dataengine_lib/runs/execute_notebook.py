@@ -36,6 +36,8 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*m")  # the colours of a traceback: "\x1b[0;31m
 _SYSTEM_ERROR = re.compile(r"(?:\[Errno |\(os error )(\d+)[\])]")
 _OPEN_FILES = 128  # a kernel holds about 50 open before it has done anything
 _LEAST_OPEN_FILES = 48  # with fewer a kernel either ends at once, or waits for ever without a word
+_SMALL_BYTES = 100_000  # of a notebook without a chart
+_SAVED_SECONDS = 1.0  # between two saves of a larger one, at least
 _SAME_REQUEST_SECONDS = 1.0  # signals within this time are one request to stop
 # After the time that requests under way are given: for the rest of the cell, such as writing its files.
 _LAST_SECONDS = 30.0
@@ -61,7 +63,7 @@ def execute(
     bar_file: Path | None = None,
     kernels: KernelForks | None = None,
 ) -> Executed:
-    """Run `notebook` with `parameters` in the current folder; `output`, in the folder `run`, is saved after every cell.
+    """Run `notebook` with `parameters` in the current folder; `output`, in the folder `run`, is saved meanwhile.
 
     The kernel keeps the step's bar in `bar_file`, and displays none. It is forked from the process of `kernels` where
     that has imported all by now; else that process is started for the next notebooks.
@@ -186,6 +188,8 @@ def _engine(forwarder: _Forwarder) -> str:
     """The name of a papermill engine whose clock never goes backwards, and that begins no further cell after a signal.
 
     An idle kernel ignores interrupts. The system's clock may be set while a cell runs, which then took less than no time.
+    papermill saves the notebook before and after each cell; once it has outputs, that takes as long as most cells, and
+    it is saved once a second at most, and at the end.
     """
     from papermill.engines import NBClientEngine, papermill_engines
 
@@ -193,6 +197,14 @@ def _engine(forwarder: _Forwarder) -> str:
         @classmethod
         def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
             start, started, began = nb_man.cell_start, nb_man.start_time, time.monotonic()
+            save, saved, file = nb_man.save, began, Path(nb_man.output_path)
+
+            def save_at_times(*cell: Any, **named: Any) -> None:
+                nonlocal saved
+                large = file.is_file() and file.stat().st_size >= _SMALL_BYTES
+                if not large or time.monotonic() >= saved + _SAVED_SECONDS:
+                    save(*cell, **named)
+                    saved = time.monotonic()
 
             def start_unless_stopped(*cell: Any, **named: Any) -> None:
                 forwarder.check()
@@ -200,7 +212,11 @@ def _engine(forwarder: _Forwarder) -> str:
 
             nb_man.cell_start = start_unless_stopped
             nb_man.now = lambda: started + timedelta(seconds=time.monotonic() - began)
-            return super().execute_managed_notebook(nb_man, kernel_name, **options)
+            nb_man.save = save_at_times
+            try:
+                return super().execute_managed_notebook(nb_man, kernel_name, **options)
+            finally:
+                nb_man.save = save
 
     papermill_engines.register("dataengine", Engine)
     return "dataengine"

@@ -1,22 +1,26 @@
 """Notebooks that a run has executed can be run again in their place, from any folder, and write the same data."""
 
+import os
 import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
-from papermill import execute_notebook
+from papermill import engines, execute_notebook
 from project import PROJECT_ROOT
 
 from dataengine_lib.report.html import render_notebook
+from dataengine_lib.runs import execute_notebook as execute_module
 from dataengine_lib.runs.execute_notebook import NotebookFailed, execute
 from dataengine_lib.runs.notebooks import notebooks_folder
 from dataengine_lib.steps.compare_rounds import CompareRoundsConfig
 
 pytestmark = pytest.mark.usefixtures("forked_kernels")
 RUN = Path("reports/demo")
+PYTHON = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 DATA = "compare_rounds.json"
 
 
@@ -90,11 +94,37 @@ def test_a_token_in_another_librarys_error_is_masked_in_notebook_page_and_reason
         "import os\nprint(os.environ['HF_TOKEN'])\n"
         "raise OSError('401 for ' + os.environ['HF_TOKEN'] + ', proxy canary/1 ' + os.environ['HTTPS_PROXY'])"
     )
-    python = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(new_notebook(cells=[cell], metadata=python), "source.ipynb")
+    nbformat.write(new_notebook(cells=[cell], metadata=PYTHON), "source.ipynb")
     with pytest.raises(NotebookFailed) as caught:
         execute(Path("source.ipynb"), Path("run/n.ipynb"), {}, "f", Path("run"))
     page = render_notebook(Path("run/n.ipynb"), Path("run/n.html")).read_text()
     texts = [str(caught.value), Path("run/n.ipynb").read_text(), page]
     assert all("***" in text and not re.search("canary[%1/]", text) for text in texts)
     assert nbformat.read("run/n.ipynb", 4).cells
+
+
+@pytest.mark.parametrize("last", ["3", "raise ValueError('no')"])
+def test_a_large_notebook_is_saved_at_times_and_whole_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    """Before and after each cell only while it is small: a save of a large one takes as long as most cells."""
+    monkeypatch.chdir(tmp_path)
+    cells = ["1", "2", "print('x' * 200_000)", *["4"] * 40, last]
+    nbformat.write(
+        new_notebook(cells=[new_code_cell(cell) for cell in cells], metadata=PYTHON), "source.ipynb"
+    )
+    saved: list[int] = []  # the sizes
+    write = engines.write_ipynb
+    monkeypatch.setattr(
+        engines, "write_ipynb", lambda nb, path: (write(nb, path), saved.append(os.path.getsize(path)))
+    )
+    monkeypatch.setattr(execute_module, "_SAVED_SECONDS", 3600.0)
+    with suppress(NotebookFailed):
+        execute(Path("source.ipynb"), Path("run/n.ipynb"), {}, "f", Path("run"))
+    small = [size for size in saved if size < 100_000]
+    # at the start, before and after the two first cells, before the third and after it, and at the end
+    assert len(small) >= 6 and len(saved) - len(small) == 2
+    found = nbformat.read("run/n.ipynb", 4).cells
+    done = [cell for cell in found if cell.cell_type == "code" and cell.execution_count]
+    assert len(done) == len(cells) + 1  # with that of the parameters
+    assert done[-1].outputs[0].output_type == ("execute_result" if last == "3" else "error")

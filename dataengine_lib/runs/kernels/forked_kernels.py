@@ -17,7 +17,8 @@ from typing import Any
 from dataengine_lib.core.machine.process_control import adopt_orphans
 
 _ANSWER_SECONDS = 60.0  # a fork takes milliseconds
-_QUIET_SECONDS = 0.02  # without a message, after which a new kernel has sent all it had to say
+# Without a message, after which a new kernel has sent all it had to say; between two looks at one that is ending.
+_QUIET_SECONDS = 0.02
 _LEFT_SECONDS = 1.0  # that `close` waits for copies of a killed kernel
 _SERVER = "dataengine_lib.runs.kernels.kernel_server"
 
@@ -183,6 +184,10 @@ def own_kernel_manager(kernels: KernelForks, environment: Mapping[str, str], pri
                 timeout if timeout is None else min(timeout, _QUIET_SECONDS)
             )
             return found
+
+        async def _async_wait(self, pollinterval: float = _QUIET_SECONDS) -> None:
+            # for the end of a kernel, which Jupyter looks for every 0.1 s
+            await super()._async_wait(min(pollinterval, _QUIET_SECONDS))
 
         async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
             provisioner: Any = self.provisioner

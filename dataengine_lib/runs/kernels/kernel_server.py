@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dataengine_lib.core.machine.process_control import end_with_parent
+from dataengine_lib.report.charts import count_chart
 
 # What steps and the pages of their results import, most of it inside of functions. What is not installed is left out.
-_LIGHT = ["ipykernel.kernelapp", "ipykernel.ipkernel", "matplotlib_inline.backend_inline", "numpy", "pandas", "PIL.Image",
-          "openai", "sklearn.feature_extraction", "sklearn.linear_model",
+# ipykernel.debugger takes two thirds of the time in which a kernel starts.
+_LIGHT = ["ipykernel.kernelapp", "ipykernel.ipkernel", "ipykernel.debugger", "matplotlib_inline.backend_inline",
+          "numpy", "pandas", "PIL.Image", "openai", "sklearn.feature_extraction", "sklearn.linear_model",
           "dataengine_lib.report.evaluate", "dataengine_lib.runs.workflow"]  # fmt: skip
 _MODELS = ["torch", "transformers.models.llava.modeling_llava", "transformers.models.clip.modeling_clip", "accelerate",
            "dataengine_lib.students.loading", "dataengine_lib.training.student_training"]  # fmt: skip
@@ -40,10 +42,14 @@ def main(arguments: list[str]) -> int:
         return 1
     # as a kernel sets it before it imports anything
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    # without it, the debugger warns of Python's own modules
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
     gpu = any(True for pattern in _GPUS for _ in Path("/dev").glob(pattern))
     for name in _LIGHT if gpu else _LIGHT + _MODELS:
         if importlib.util.find_spec(name.partition(".")[0]) is not None:
             importlib.import_module(name)
+    # the first chart of a process takes half a second more than those after it
+    count_chart({"": 1}, "", "")
     # collections of garbage would write to what is imported, and each kernel would need memory of its own for it
     gc.freeze()
     with socket.socket(fileno=number) as connection, connection.makefile("rb") as lines:
