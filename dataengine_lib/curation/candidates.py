@@ -10,19 +10,21 @@ from pathlib import Path
 import msgspec
 
 from dataengine_lib.core.records import ImageId, Result, TrainRecord
+from dataengine_lib.curation.choice_mentions import ChoiceMentions
 from dataengine_lib.errors import DataEngineError
 
 
 class Candidate(msgspec.Struct):
     """A QA that no filter has dropped so far; `line` is the input line of its reply.
 
-    `written_idx` is the index of the right choice as the teacher wrote it. `choices_stay` and `rationales_left_out`
-    are set when the choices are shuffled, see `OptionOrder`.
+    `written_idx` is the index of the right choice as the teacher wrote it, and `mentions` says which of the texts name
+    choices. `choices_stay` and `rationales_left_out` are set when the choices are shuffled, see `OptionOrder`.
     """
 
     line: int
     record: TrainRecord
     written_idx: int
+    mentions: ChoiceMentions
     choices_stay: bool = False
     rationales_left_out: int = 0
 

@@ -5,7 +5,7 @@ from random import Random
 
 from dataengine_lib.core.records import shows_options
 from dataengine_lib.curation.candidates import Candidate
-from dataengine_lib.replies.letter_mentions import moved, names_letters, names_places
+from dataengine_lib.replies.letter_mentions import PLACE, moved_letters, names_letters
 
 CHOICES = 4  # of most QAs
 # for these: (old index, new index) of the right choice -> all orders of the choices that move it so
@@ -14,6 +14,7 @@ _ORDERS = {
     for old in range(CHOICES)
     for new in range(CHOICES)
 }
+_SAME_ORDER = tuple(range(CHOICES))
 
 
 class OptionOrder:
@@ -44,7 +45,7 @@ class OptionOrder:
         correct, number = record.correct_choice_idx, len(record.choices)
         counts = self._right.setdefault((record.question_type, number), [0] * number)
         over_all = self._all.setdefault(number, [0] * number)
-        if names_places(record.question, *record.choices, count=number):
+        if candidate.mentions.order_stays:
             # counted as well, so that the next QAs of the type make up for it
             counts[correct] += 1
             over_all[correct] += 1
@@ -57,7 +58,8 @@ class OptionOrder:
         counts[new] += 1
         over_all[new] += 1
         order = self._order(number, correct, new)
-        rationales = [_moved(text, order, record.choices) for text in record.rationales]
+        mentions = zip(record.rationales, candidate.mentions.rationales, strict=True)
+        rationales = [_moved(text, order, record.choices, mention) for text, mention in mentions]
         clear = [text for text in rationales if text is not None]
         candidate.rationales_left_out = len(rationales) - len(clear)
         record.choices = [record.choices[old] for old in order]
@@ -83,10 +85,17 @@ class OptionOrder:
         return (*wrong[:new], correct, *wrong[new:])
 
 
-def _moved(text: str, order: tuple[int, ...], choices: list[str]) -> str | None:
-    """The rationale with the letters of the new order, None where that is unclear; letters are followed among four."""
+def _moved(text: str, order: tuple[int, ...], choices: list[str], mention: str) -> str | None:
+    """The rationale with the letters of the new order, None where that is unclear; letters are followed among four.
+
+    `mention` is how it names choices, see `mentioned`.
+    """
+    if not mention:
+        return text
     if len(choices) == CHOICES:
-        return moved(text, order, choices)
+        if order == _SAME_ORDER:
+            return text
+        return None if mention == PLACE else moved_letters(text, order, choices)
     return None if names_letters(text, len(choices)) else text
 
 

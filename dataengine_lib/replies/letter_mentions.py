@@ -155,6 +155,18 @@ def names_places(*texts: str, count: int = 4) -> bool:
     )
 
 
+LETTER, PLACE = "letter", "place"
+"""What `mentioned` finds in a text."""
+
+
+def mentioned(text: str, count: int = 4) -> str:
+    """How a text may name one of `count` choices: by PLACE, where `moved` gives None, by LETTER, or "", not at all."""
+    patterns = _patterns(max(count, 4))
+    if _refers_to_places(text, patterns):
+        return PLACE
+    return LETTER if patterns.letter.search(text) else ""
+
+
 def names_letters(text: str, count: int = 4) -> bool:
     """Whether the text would mean another choice, or be unclear, once all of `count` choices have changed places."""
     return moved(text, [*range(1, max(count, 4)), 0]) != text
@@ -200,9 +212,14 @@ def moved(text: str, places: Sequence[int], choices: Sequence[str] = ()) -> str 
     """
     if list(places) == list(range(len(places))):
         return text
-    patterns = _patterns(len(places))
-    if _refers_to_places(text, patterns):
+    if _refers_to_places(text, _patterns(len(places))):
         return None
+    return moved_letters(text, places, choices)
+
+
+def moved_letters(text: str, places: Sequence[int], choices: Sequence[str] = ()) -> str | None:
+    """As `moved`, of a text that names choices by LETTER at most."""
+    patterns = _patterns(len(places))
     kept, end, listed = [], 0, -1  # `listed`: where the letter before ends
     quoted: list[tuple[int, int]] | None = None
     for match in patterns.letter.finditer(text):

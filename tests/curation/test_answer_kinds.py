@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_records import candidate_of
 
 from dataengine_lib.annotations.facts import ImageFacts
 from dataengine_lib.core.files import read_json, write_jsonl
 from dataengine_lib.core.records import Question, Result, TrainRecord, options_text
 from dataengine_lib.curation.boxes.check import REFUTED, SUPPORTED, judge
-from dataengine_lib.curation.candidates import Candidate
 from dataengine_lib.curation.leaks import EvaluationSet
 from dataengine_lib.curation.near_duplicates import NearDuplicates
 from dataengine_lib.curation.option_order import OptionOrder
@@ -51,12 +51,12 @@ def test_only_multiple_choice_is_shuffled_and_every_number_of_choices_evenly() -
     order = OptionOrder(0)
     for kept in (yes_no("Is it?", 1), opened("What?", "dog")):
         before = (list(kept.choices), kept.correct_choice_idx)
-        candidate = order.shuffle(Candidate(1, kept, kept.correct_choice_idx))
+        candidate = order.shuffle(candidate_of(kept, kept.correct_choice_idx))
         assert (kept.choices, kept.correct_choice_idx) == before and not candidate.choices_stay
     for number in (2, 3, 7):
         right: Counter[int] = Counter()
         for _ in range(4 * number):
-            shuffled = order.shuffle(Candidate(1, choice("Which?", 1, number), 1)).record
+            shuffled = order.shuffle(candidate_of(choice("Which?", 1, number), 1)).record
             assert shuffled.choices[shuffled.correct_choice_idx] == "c1"
             assert sorted(shuffled.choices) == [f"c{place}" for place in range(number)]
             right[shuffled.correct_choice_idx] += 1

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from made_records import Planted, planted_records
+from made_records import Planted, candidate_of, planted_records
 from reading_qas.checked_step import kept, run
 
 from dataengine_lib.core.files import read_json, read_jsonl, write_json
@@ -267,13 +267,11 @@ def test_wrong_readers_are_errors_before_anything_is_read(planted: Planted, tmp_
 
 
 def test_reader_answers_without_a_choice_stay_when_choices_are_shuffled() -> None:
-    from dataengine_lib.curation.candidates import Candidate
-
     record = TrainRecord(
         image_id=1, raw_instructions="", question_type="t", question="Which?", choices=["k", "l", "m", "n"],
         correct_choice_idx=2, second_answer=-1, blind_answer=0,
     )  # fmt: skip
     orders = OptionOrder(3)
     for _ in range(20):
-        new = orders.shuffle(Candidate(1, record, 2)).record
+        new = orders.shuffle(candidate_of(record, 2)).record
         assert new.second_answer == -1 and new.choices[new.blind_answer] == "k"

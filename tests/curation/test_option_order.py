@@ -6,6 +6,7 @@ from itertools import permutations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_records import candidate_of
 
 from dataengine_lib.core.records import TrainRecord
 from dataengine_lib.curation.candidates import Candidate
@@ -25,7 +26,7 @@ def candidate(question_type: str = "ocr", correct: int = 1, **fields: object) ->
         "choices": CHOICES,
         "correct_choice_idx": correct,
     }
-    return Candidate(1, TrainRecord(**(known | fields)), correct)
+    return candidate_of(TrainRecord(**(known | fields)), correct)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from made_records import candidate_of
 from PIL import Image
 
 from dataengine_lib.core.records import TrainRecord
@@ -61,7 +62,7 @@ def test_copies_of_a_panel_leak_also_where_the_questions_images_are_not_given(
     )  # fmt: skip
     checks = RecordChecks(settings, tmp_path / "ledger.jsonl")
     rows = [record("pool/copy.png"), record("pool/other.png")]
-    items = checks.run(Candidate(n, row, 0) for n, row in enumerate(rows))
+    items = checks.run(candidate_of(row, 0, n) for n, row in enumerate(rows))
     assert [item.record.leak for item in items if isinstance(item, Candidate)] == [COPY, ""]
     (note,) = checks.notes
     assert "compared with 2 evaluation images by id and path, what 1 of them show" in note

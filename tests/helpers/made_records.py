@@ -7,6 +7,8 @@ from random import Random
 
 from dataengine_lib.annotations.teacher import WRITERS_BY_TYPE, AnnotationsTeacher
 from dataengine_lib.core.records import Query, TrainRecord
+from dataengine_lib.curation.candidates import Candidate
+from dataengine_lib.curation.choice_mentions import choice_mentions
 from dataengine_lib.images.pool import ImagePool
 from dataengine_lib.images.read_pool import read_pool
 from dataengine_lib.playground.questions import QUESTION_WRITERS
@@ -26,6 +28,12 @@ class Planted:
     pool: ImagePool
     records: list[TrainRecord]
     wrong: list[bool]
+
+
+def candidate_of(record: TrainRecord, written_idx: int, line: int = 1) -> Candidate:
+    """As parsing makes one."""
+    mentions = choice_mentions(record.question, record.choices, record.rationales, record.answer_kind)
+    return Candidate(line, record, written_idx, mentions)
 
 
 def plant(text: str, rng: Random) -> str:

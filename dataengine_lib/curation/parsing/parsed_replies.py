@@ -8,7 +8,8 @@ import msgspec
 from dataengine_lib.core.json_rows import JsonRow, json_rows
 from dataengine_lib.core.records import Result, TrainRecord
 from dataengine_lib.curation.candidates import Candidate, CandidateOrReject, Reject, reject_row
-from dataengine_lib.curation.parsing.repeats import RecordIds, Repeats
+from dataengine_lib.curation.choice_mentions import ChoiceMentions, choice_mentions
+from dataengine_lib.curation.parsing.repeats import RecordIds, Repeats, repeat_key
 from dataengine_lib.replies.drop_reasons import Reason
 from dataengine_lib.replies.one_qa import Qa
 from dataengine_lib.replies.other_datasets import others_format, read_others
@@ -17,6 +18,14 @@ from dataengine_lib.replies.result_rows import read_row
 
 
 # gc=False: its fields cannot be part of a reference cycle, so the garbage collector need not track it
+class ParsedQa(msgspec.Struct, array_like=True, gc=False):
+    """A QA with what is found in its texts alone: its key among `Repeats`, and what names its choices."""
+
+    qa: Qa
+    key: bytes
+    mentions: ChoiceMentions
+
+
 class ParsedReply(msgspec.Struct, array_like=True, gc=False):
     """The line `number` of a file: its row with the QAs in it, or with the `reason` why there are none.
 
@@ -25,7 +34,7 @@ class ParsedReply(msgspec.Struct, array_like=True, gc=False):
 
     number: int
     row: Result | None
-    qas: list[Qa] = []
+    qas: list[ParsedQa] = []
     reason: str = ""
     problem: str = ""
     line: str = ""
@@ -56,7 +65,12 @@ def _parsed(number: int, row: Result | str, line: bytes | msgspec.Raw = b"") -> 
     parsed = parse_result(row)
     if isinstance(parsed, Reason):
         return ParsedReply(number, row, reason=parsed.value)
-    return ParsedReply(number, row, parsed)
+    return ParsedReply(number, row, [_with_texts(row, qa) for qa in parsed])
+
+
+def _with_texts(row: Result, qa: Qa) -> ParsedQa:
+    mentions = choice_mentions(qa.question, qa.choices, qa.rationales, row.answer_kind)
+    return ParsedQa(qa, repeat_key(row.image_id, qa), mentions)
 
 
 def candidates(replies: Iterable[ParsedReply]) -> Iterator[CandidateOrReject]:
@@ -72,12 +86,13 @@ def candidates(replies: Iterable[ParsedReply]) -> Iterator[CandidateOrReject]:
         if reply.reason:
             yield reject_row(number, row, reply.reason)
             continue
-        new = repeats.new(row.image_id, reply.qas)
+        new = repeats.new(reply.qas, [one.key for one in reply.qas])
         if not new:
-            yield reject_row(number, row, Reason.DUPLICATE.value, reply.qas[0].question)
-        for index, qa in enumerate(new):
+            yield reject_row(number, row, Reason.DUPLICATE.value, reply.qas[0].qa.question)
+        for index, one in enumerate(new):
             # the index as written stays beside the record, whose own changes when choices are shuffled
-            yield Candidate(number, _record(row, qa, ids.of(row, index)), qa.correct_choice_idx)
+            record = _record(row, one.qa, ids.of(row, index))
+            yield Candidate(number, record, one.qa.correct_choice_idx, one.mentions)
 
 
 def parsed_replies(path: Path) -> Iterator[CandidateOrReject]:

@@ -2,10 +2,13 @@
 
 import hashlib
 from collections.abc import Sequence
+from typing import TypeVar
 
 from dataengine_lib.core.records import ImageId, Result, right_answer
 from dataengine_lib.core.text import choice_key
 from dataengine_lib.replies.one_qa import Qa
+
+_T = TypeVar("_T")
 
 
 class Repeats:
@@ -14,27 +17,24 @@ class Repeats:
     def __init__(self) -> None:
         self._seen: set[bytes] = set()
 
-    def new(self, image_id: ImageId, qas: Sequence[Qa]) -> list[Qa]:
-        """The QAs of a reply, without repeats within it; empty if one of them was seen before.
-
-        Two QAs repeat each other if they ask the same about the same image, whatever the order of their choices.
-        """
+    def new(self, qas: Sequence[_T], keys: Sequence[bytes]) -> list[_T]:
+        """The QAs of a reply, by their keys, without repeats within it; empty if one of them was seen before."""
         # the same as below for a single QA, without a dict
         if len(qas) == 1:
-            key = _key(image_id, qas[0])
-            if key in self._seen:
+            if keys[0] in self._seen:
                 return []
-            self._seen.add(key)
+            self._seen.add(keys[0])
             return list(qas)
         # reversed, so that of two equal QAs the first one is kept
-        keys = {_key(image_id, qa): qa for qa in reversed(qas)}
-        if not self._seen.isdisjoint(keys):
+        by_key = dict(zip(reversed(keys), reversed(qas), strict=True))
+        if not self._seen.isdisjoint(by_key):
             return []
-        self._seen.update(keys)
-        return list(keys.values())[::-1]
+        self._seen.update(by_key)
+        return list(by_key.values())[::-1]
 
 
-def _key(image_id: ImageId, qa: Qa) -> bytes:
+def repeat_key(image_id: ImageId, qa: Qa) -> bytes:
+    """16 bytes, equal for QAs that ask the same about the same image, whatever the order of their choices."""
     choices = [choice_key(choice) for choice in qa.choices]
     parts = [str(image_id), choice_key(qa.question), choice_key(right_answer(qa)), *sorted(choices)]
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).digest()

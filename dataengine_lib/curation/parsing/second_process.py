@@ -1,12 +1,13 @@
 """Step 4: a second process parses most replies of a large file while this one checks what is parsed already.
 
 `python -m dataengine_lib.curation.parsing.second_process FILE` writes batches of ParsedReply to its standard output:
-four bytes with the length of a batch, then the batch as MessagePack. Every fourth batch is left to the process that
-started it, which would otherwise wait: its own work up to there takes half as long as all parsing.
+four bytes with the number of a batch, four with its length, then the batch as MessagePack. Where the process that started
+it would have to wait for a batch, it takes a later one itself.
 """
 
 import gc
 import os
+import struct
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from typing import IO
 
 import msgspec
 
-from dataengine_lib.core.json_rows import json_rows
+from dataengine_lib.core.json_rows import JsonRow, json_rows
 from dataengine_lib.core.machine.process_control import available_cores
 from dataengine_lib.core.text import printable_line
 from dataengine_lib.curation.parsing.parsed_replies import ParsedReply, parse_replies, parse_row
@@ -30,8 +31,11 @@ from dataengine_lib.replies.other_datasets import others_format
 # bytes, about 30,000 replies: with fewer, starting a process takes longer than it saves
 _LARGE = 32 << 20
 _BATCH = 500  # replies
-_TURN = 4  # of so many batches, the last one is parsed by the process that started the other
-_LENGTH = 4  # bytes
+# The first process takes a batch so far behind the one that it waits for, or the next one behind that which nobody has:
+# the second process may be about to begin the one right behind.
+_AHEAD = 2
+_MOST_AHEAD = 8  # batches that wait for their turn
+_HEAD = struct.Struct(">II")  # of a batch: its number and its length in bytes
 _WAIT_S = 0.005  # until the next look for a batch that is not written yet
 _BATCHES = msgspec.msgpack.Decoder(list[ParsedReply])
 
@@ -55,15 +59,21 @@ def replies_read_ahead(path: Path, folder: Path) -> Iterator[Iterator[ParsedRepl
         raise DataEngineError(
             f"{folder}: cannot be written ({error.strerror}); choose another output"
         ) from error
-    with parsed, tempfile.TemporaryFile() as errors:
+    with parsed, tempfile.TemporaryFile() as errors, tempfile.TemporaryFile() as taken:
         # -P: a queue.py in the working folder is not Python's
         command = [sys.executable, "-P", "-m", "dataengine_lib.curation.parsing.second_process", str(path)]
         # a session of its own: Ctrl-C reaches this process alone, which then ends the other
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=parsed, stderr=errors, start_new_session=True
+            [*command, str(taken.fileno())],
+            stdin=subprocess.PIPE,
+            stdout=parsed,
+            stderr=errors,
+            pass_fds=[taken.fileno()],
+            start_new_session=True,
         )
         try:
-            yield _all_replies(path, process, parsed.fileno(), errors)
+            theirs = _TheirBatches(path, process, parsed.fileno(), errors)
+            yield _all_replies(path, theirs, taken.fileno())
         finally:
             process.kill()
             process.communicate()
@@ -76,53 +86,80 @@ def _is_large(path: Path) -> bool:
         return False
 
 
-def _all_replies(
-    path: Path, process: "subprocess.Popen[bytes]", handle: int, errors: IO[bytes]
-) -> Iterator[ParsedReply]:
-    theirs, own = _their_batches(path, process, handle, errors), _own_batches(path, second_process=False)
-    for number in count(1):
-        batch = next(theirs if number % _TURN else own, [])
+def _all_replies(path: Path, theirs: "_TheirBatches", taken: int) -> Iterator[ParsedReply]:
+    rows = _batches(path)
+    own: dict[int, list[ParsedReply]] = {}  # batches that were taken, by number
+    behind = 0  # the number of the first batch behind the last one that was taken
+    for number in count():
+        while (batch := own.pop(number, None)) is None and (batch := theirs.batch(number)) is None:
+            if behind > number + _MOST_AHEAD:
+                time.sleep(_WAIT_S)
+                continue
+            mine = max(behind, number + (_AHEAD if theirs.begun else 0))
+            os.pwrite(taken, b"1", mine)
+            own[mine] = [parse_row(row) for row in next(islice(rows, mine - behind, None), [])]
+            behind = mine + 1
         yield from batch
         if len(batch) < _BATCH:
             break
-    # until the process has ended, as it may have failed
-    next(theirs, None)
+    # as it may have failed
+    theirs.wait()
 
 
-def _own_batches(path: Path, *, second_process: bool) -> Iterator[list[ParsedReply]]:
-    """The batches that are parsed by the second process, or by the one that started it."""
+def _batches(path: Path) -> Iterator[list[JsonRow]]:
     rows = json_rows(path, may_be_empty=True)
-    for number in count(1):
-        if not (batch := list(islice(rows, _BATCH))):
-            return
-        if bool(number % _TURN) == second_process:
-            yield [parse_row(row) for row in batch]
+    while batch := list(islice(rows, _BATCH)):
+        yield batch
 
 
-def _their_batches(
-    path: Path, process: "subprocess.Popen[bytes]", handle: int, errors: IO[bytes]
-) -> Iterator[list[ParsedReply]]:
-    # read by position, as both processes share that of the open file
-    place = 0
-    while True:
-        ended = process.poll()
-        size = os.fstat(handle).st_size
-        head = os.pread(handle, _LENGTH, place) if size >= place + _LENGTH else b""
-        end = place + _LENGTH + int.from_bytes(head, "big")
-        if head and size >= end:
-            yield _BATCHES.decode(os.pread(handle, end - place - _LENGTH, place + _LENGTH))
-            place = end
-        elif ended is None:
-            time.sleep(_WAIT_S)
-        elif ended or size > place:
-            errors.seek(0)
-            last = printable_line((errors.read().decode("utf-8", "replace").strip().splitlines() or [""])[-1])
-            how = f"was killed (signal {-ended})" if ended < 0 else last or f"ended with status {ended}"
-            raise DataEngineError(
-                f"{path}: the process that parses the replies {how}; free memory and disk space, then run again"
-            )
-        else:
-            return
+class _TheirBatches:
+    """The batches that the second process has written to the open file `handle`, and what it says if it fails."""
+
+    def __init__(
+        self, path: Path, process: "subprocess.Popen[bytes]", handle: int, errors: IO[bytes]
+    ) -> None:
+        self.path, self.process, self.handle, self.errors = path, process, handle, errors
+        self._place = 0  # read by position, as both processes share that of the open file
+
+    @property
+    def begun(self) -> bool:
+        """Whether the process has started, which takes a second."""
+        return self._place > 0
+
+    def batch(self, number: int) -> list[ParsedReply] | None:
+        """The batch of that number, empty behind the last one; None while it is not written yet."""
+        ended = self.process.poll()
+        size = os.fstat(self.handle).st_size
+        while (head := self._read(self._place, _HEAD.size, size)) is not None:
+            found, length = _HEAD.unpack(head)
+            if found > number or (content := self._read(self._place + _HEAD.size, length, size)) is None:
+                break
+            self._place += _HEAD.size + length
+            if found == number:  # those before it were taken by the other process as well
+                return _BATCHES.decode(content)
+        if ended is None:
+            return None
+        if ended or head is not None:
+            raise self._failed(ended)
+        return []
+
+    def wait(self) -> None:
+        """Wait for the end of the process. Raises DataEngineError when it has failed."""
+        if ended := self.process.wait():
+            raise self._failed(ended)
+
+    def _read(self, place: int, length: int, size: int) -> bytes | None:
+        return os.pread(self.handle, length, place) if size >= place + length else None
+
+    def _failed(self, ended: int) -> DataEngineError:
+        self.errors.seek(0)
+        last = printable_line(
+            (self.errors.read().decode("utf-8", "replace").strip().splitlines() or [""])[-1]
+        )
+        how = f"was killed (signal {-ended})" if ended < 0 else last or f"ended with status {ended}"
+        return DataEngineError(
+            f"{self.path}: the process that parses the replies {how}; free memory and disk space, then run again"
+        )
 
 
 def _end_with_standard_input() -> None:
@@ -132,20 +169,22 @@ def _end_with_standard_input() -> None:
     os._exit(1)
 
 
-def main(path: Path) -> None:
-    """Parse three of four batches of `path`'s replies, and write them to standard output.
+def main(path: Path, taken: int) -> None:
+    """Parse `path`'s replies, and write them to standard output; batches that the open file `taken` marks are left out.
 
     Ends when its standard input is closed: then the process that started it is gone.
     """
     threading.Thread(target=_end_with_standard_input, daemon=True).start()
     gc.disable()  # nothing here refers to itself
     encoder = msgspec.msgpack.Encoder()
-    with open(sys.stdout.fileno(), "wb", buffering=1 << 20, closefd=False) as stream:
-        for batch in _own_batches(path, second_process=True):
-            content = encoder.encode(batch)
-            stream.write(len(content).to_bytes(_LENGTH, "big"))
-            stream.write(content)
+    with open(sys.stdout.fileno(), "wb", closefd=False) as stream:
+        for number, rows in enumerate(_batches(path)):
+            if os.pread(taken, 1, number) != b"1":
+                content = encoder.encode([parse_row(row) for row in rows])
+                stream.write(_HEAD.pack(number, len(content)))
+                stream.write(content)
+                stream.flush()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -12,10 +12,11 @@ import pytest
 from made_replies import row
 
 from dataengine_lib.curation.parsing import second_process
+from dataengine_lib.curation.parsing.parsed_replies import ParsedReply
 from dataengine_lib.errors import DataEngineError
 from dataengine_lib.steps.post_process import PostProcessConfig, post_process
 
-ROWS = 2_600  # five batches, of which the fourth is not the second process's
+ROWS = 2_600  # six batches
 
 
 @pytest.fixture
@@ -58,17 +59,53 @@ def written(source: Path, folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
-# around the ends of batches: of one, of the last before the other process's turn, of that one, and of the next one
-@pytest.mark.parametrize("count", [499, 500, 501, 1_500, 1_501, 2_000, 2_001, 2_500, ROWS])
-def test_it_gives_the_same_files(
-    count: int, tmp_path: Path, started: "list[subprocess.Popen[bytes]]", monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("taken", ["none", "while it waits", "all"])
+# around the ends of batches
+@pytest.mark.parametrize("count", [499, 500, 501, 1_500, 1_501, ROWS])
+def test_it_gives_the_same_files_whoever_parses_a_batch(
+    count: int,
+    taken: str,
+    tmp_path: Path,
+    started: "list[subprocess.Popen[bytes]]",
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = write_rows(tmp_path / "gptvqa_result.jsonl", count)
+    parsed: list[object] = []  # by this process
+    parse = second_process.parse_row
+    monkeypatch.setattr(second_process, "parse_row", lambda row: parsed.append(row) or parse(row))
+    if taken == "none":
+        monkeypatch.setattr(second_process, "_MOST_AHEAD", -ROWS)
+    if taken == "all":
+        monkeypatch.setattr(second_process, "_AHEAD", 0)
+        batch = second_process._TheirBatches.batch
+
+        def late(self: second_process._TheirBatches, number: int) -> list[ParsedReply] | None:
+            # the batches that it has written as well are passed over
+            return batch(self, number) if self.process.poll() is not None and number * 500 >= count else None
+
+        monkeypatch.setattr(second_process._TheirBatches, "batch", late)
     found = written(source, tmp_path / "two")
     assert [process.returncode for process in started] == [0]
+    if taken != "while it waits":
+        assert len(parsed) == (0 if taken == "none" else count)
     monkeypatch.setattr(second_process, "available_cores", lambda: 1)
     assert written(source, tmp_path / "one") == found
     assert len(started) == 1 and {"train.json", "rejects.jsonl", "post_process.json"} == found.keys()
+
+
+def test_a_batch_that_is_missing_is_an_error(
+    source: Path, tmp_path: Path, started: "list[subprocess.Popen[bytes]]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that is marked as taken although nobody has it; the data must not end there."""
+    monkeypatch.setattr(second_process, "_MOST_AHEAD", -ROWS)
+    with (
+        pytest.raises(
+            DataEngineError, match=r"gptvqa_result.jsonl: the process .* ended with status 0; free memory"
+        ),
+        second_process.replies_read_ahead(source, tmp_path / "out") as replies,
+    ):
+        os.pwrite(int(started[0].args[-1]), b"1", 2)  # type: ignore[index]
+        list(replies)
 
 
 def test_one_that_was_killed_is_an_error(
